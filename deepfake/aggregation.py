@@ -1,0 +1,292 @@
+"""From the scores of a video's faces to one score: every published rule under its name.
+
+A rule is a frozen dataclass, called with the `FaceScore`s of one video in any order; it returns a
+score in [0, 1], or None where there is nothing to judge. Where a published rule answers 0.5 without
+faces, ours answers None too: "no face" is not "half fake". Scores that are not finite count as
+faces that were not judged. Imports no torch.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepfake.types import FaceScore, TrackScore
+
+CLIP = 1e-7  # near the distance of float32's largest sigmoid below 1 to 1, so logits stay finite
+
+Scores = NDArray[np.float64]
+
+
+class Aggregator(Protocol):
+    """What every rule is: `FaceScore`s of one video to its score, or None."""
+
+    def __call__(self, faces: Sequence[FaceScore]) -> float | None:
+        """Return the video's P(fake) in [0, 1], or None where no face was judged."""
+        ...
+
+
+def mean_logit(scores: Scores) -> float:
+    """Return the sigmoid of the mean logit of scores (N,), N > 0; 0 and 1 are clipped."""
+    clipped = np.clip(scores, CLIP, 1 - CLIP)
+    return float(1 / (1 + np.exp(-np.mean(np.log(clipped) - np.log1p(-clipped)))))
+
+
+def _pooled(faces: Sequence[FaceScore]) -> Scores:
+    return np.array([face.score for face in faces if math.isfinite(face.score)], dtype=np.float64)
+
+
+def _people(faces: Sequence[FaceScore]) -> list[Scores]:
+    """Return the scores of each person, in the order of their tracks' numbers."""
+    people: dict[int, list[float]] = {}
+    for face in faces:
+        if math.isfinite(face.score):
+            people.setdefault(face.track, []).append(face.score)
+    return [np.array(people[track], dtype=np.float64) for track in sorted(people)]
+
+
+@dataclass(frozen=True)
+class Mean:
+    """Mean over all faces."""
+
+    def __call__(self, faces: Sequence[FaceScore]) -> float | None:
+        """Return the video's score, or None."""
+        scores = _pooled(faces)
+        return float(scores.mean()) if scores.size else None
+
+
+@dataclass(frozen=True)
+class Median:
+    """Median over all faces."""
+
+    def __call__(self, faces: Sequence[FaceScore]) -> float | None:
+        """Return the video's score, or None."""
+        scores = _pooled(faces)
+        return float(np.median(scores)) if scores.size else None
+
+
+@dataclass(frozen=True)
+class Max:
+    """Largest score over all faces."""
+
+    def __call__(self, faces: Sequence[FaceScore]) -> float | None:
+        """Return the video's score, or None."""
+        scores = _pooled(faces)
+        return float(scores.max()) if scores.size else None
+
+
+@dataclass(frozen=True)
+class MeanLogit:
+    """Sigmoid of the mean logit over all faces, as Bonettini et al., ICPR 2020.
+
+    https://arxiv.org/abs/2004.07676
+    """
+
+    def __call__(self, faces: Sequence[FaceScore]) -> float | None:
+        """Return the video's score, or None."""
+        scores = _pooled(faces)
+        return mean_logit(scores) if scores.size else None
+
+
+@dataclass(frozen=True)
+class TopKMean:
+    """Mean of the highest scores: a fake may show in a few frames only.
+
+    Args:
+        fraction: Part of the faces that counts, in (0, 1]; at least one face does.
+    """
+
+    fraction: float = 0.25
+
+    def __post_init__(self) -> None:
+        if not 0 < self.fraction <= 1:
+            raise ValueError(f"fraction must be in (0, 1], got {self.fraction}")
+
+    def __call__(self, faces: Sequence[FaceScore]) -> float | None:
+        """Return the video's score, or None."""
+        scores = np.sort(_pooled(faces))
+        if not scores.size:
+            return None
+        return float(scores[-math.ceil(self.fraction * scores.size) :].mean())
+
+
+@dataclass(frozen=True)
+class Vote:
+    """Fraction of the faces whose score is above the threshold, strictly.
+
+    With 0.5 this is `vote` of HanMoonSub/DeepGuard.
+    """
+
+    threshold: float = 0.5
+
+    def __call__(self, faces: Sequence[FaceScore]) -> float | None:
+        """Return the video's score, or None."""
+        scores = _pooled(faces)
+        return float((scores > self.threshold).mean()) if scores.size else None
+
+
+@dataclass(frozen=True)
+class NoisyOr:
+    """Probability that at least one person is fake, if people were independent.
+
+    A person's probability is the sigmoid of their mean logit. Pearl, 1988, section 4.3.
+    """
+
+    def __call__(self, faces: Sequence[FaceScore]) -> float | None:
+        """Return the video's score, or None."""
+        people = _people(faces)
+        if not people:
+            return None
+        return 1 - math.prod(1 - mean_logit(scores) for scores in people)
+
+
+@dataclass(frozen=True)
+class WorstPerson:
+    """Mean of logits within a person; the person that looks most fake decides the video."""
+
+    def __call__(self, faces: Sequence[FaceScore]) -> float | None:
+        """Return the video's score, or None."""
+        return max((mean_logit(scores) for scores in _people(faces)), default=None)
+
+
+@dataclass(frozen=True)
+class PeopleVoting:
+    """Mean per person; the first mean above the threshold answers, else the mean of the means.
+
+    Coccomini et al., ICIAP 2022, https://arxiv.org/abs/2107.02612
+    """
+
+    threshold: float = 0.55
+
+    def __call__(self, faces: Sequence[FaceScore]) -> float | None:
+        """Return the video's score, or None."""
+        means = [float(scores.mean()) for scores in _people(faces)]
+        if not means:
+            return None
+        over = [mean for mean in means if mean > self.threshold]
+        return over[0] if over else float(np.mean(means))
+
+
+@dataclass(frozen=True)
+class Confident:
+    """Mean of the confident faces, where there are enough of them, else of all.
+
+    The strategy of the DFDC's winner, selimsef/dfdc_deepfake_challenge; HanMoonSub/DeepGuard's
+    variant asks for no least number.
+
+    Args:
+        more_than: Fakes must number more than this, beside floor(n / 2.5) of n faces.
+    """
+
+    more_than: int = 11
+
+    def __call__(self, faces: Sequence[FaceScore]) -> float | None:
+        """Return the video's score, or None."""
+        scores = _pooled(faces)
+        if not scores.size:
+            return None
+        fakes, reals = scores[scores > 0.8], scores[scores < 0.2]
+        if fakes.size > max(int(scores.size // 2.5), self.more_than):
+            return float(fakes.mean())
+        return float((reals if reals.size > 0.9 * scores.size else scores).mean())
+
+
+@dataclass(frozen=True)
+class ConfidentPeople:
+    """Score each person by their confident faces, then let the most fake or the most real decide.
+
+    The rule of deepware/deepfake-scanner. It is not defined for a person with one face below 0.8;
+    that person's mean is taken instead.
+    """
+
+    def __call__(self, faces: Sequence[FaceScore]) -> float | None:
+        """Return the video's score, or None."""
+        people = np.array([self._person(scores) for scores in _people(faces)])
+        if not people.size:
+            return None
+        confident = float(np.abs(2 * people - 1).mean()) >= 0.7
+        most = float(people.max())
+        if most >= 0.8:
+            answer = most - math.log10(most) if confident else most
+        else:
+            answer = float(people.min() if confident else people.mean())
+        return min(max(answer, 0.01), 0.99)
+
+    def _person(self, scores: Scores) -> float:
+        enough = int(0.9 * scores.size)
+        for chosen in (scores[scores >= 0.8], scores[scores <= 1 - 0.8]):
+            if chosen.size and chosen.size >= enough:
+                return float(chosen.mean())
+        return float(scores.mean())
+
+
+@dataclass(frozen=True)
+class FrameMaxMean:
+    """Largest score of each frame, then the mean over the frames that have faces.
+
+    Shiohara and Yamasaki, CVPR 2022 (Self-Blended Images), https://arxiv.org/abs/2204.08376
+    """
+
+    def __call__(self, faces: Sequence[FaceScore]) -> float | None:
+        """Return the video's score, or None."""
+        frames: dict[int, float] = {}
+        for face in faces:
+            if math.isfinite(face.score):
+                frames[face.frame] = max(face.score, frames.get(face.frame, 0.0))
+        return float(np.mean(list(frames.values()))) if frames else None
+
+
+DEFAULT = "worst_person"
+
+RULES: MappingProxyType[str, Aggregator] = MappingProxyType(
+    {
+        DEFAULT: WorstPerson(),
+        "mean": Mean(),
+        "median": Median(),
+        "max": Max(),
+        "mean_logit": MeanLogit(),
+        "top_k_mean": TopKMean(),
+        "vote": Vote(),
+        "noisy_or": NoisyOr(),
+        "coccomini_identity_round": PeopleVoting(),
+        "selimsef_confident": Confident(),
+        "deepguard_conf": Confident(more_than=0),
+        "deepguard_vote": Vote(),
+        "deepware_identity": ConfidentPeople(),
+        "sbi_frame_max_mean": FrameMaxMean(),
+    }
+)
+
+
+def by_name(name: str) -> Aggregator:
+    """Return the rule of that name, with its published numbers.
+
+    >>> faces = [FaceScore(score=0.9, track=0, frame=0), FaceScore(score=0.1, track=1, frame=0)]
+    >>> round(by_name("worst_person")(faces), 3), by_name("mean")(faces), by_name("mean")([])
+    (0.9, 0.5, None)
+    """
+    if name not in RULES:
+        raise ValueError(f"No aggregation rule {name!r}. Choose one of: {', '.join(RULES)}.")
+    return RULES[name]
+
+
+def person_scores(faces: Sequence[FaceScore], rule: Aggregator) -> tuple[TrackScore, ...]:
+    """Return the rule's score of each person alone, in the order of their tracks' numbers.
+
+    A person of whom no face was judged is left out. `faces` counts the judged ones.
+    """
+    people: dict[int, list[FaceScore]] = {}
+    for face in faces:
+        if math.isfinite(face.score):
+            people.setdefault(face.track, []).append(face)
+    result = []
+    for track, seen in sorted(people.items()):
+        score = rule(seen)
+        if score is not None:
+            times = [face.time_s for face in seen]
+            result.append(TrackScore(track, score, len(seen), min(times), max(times)))
+    return tuple(result)

@@ -1,0 +1,13 @@
+"""The project's errors. A command prints the message of a `DeepfakeError` and exits with 2."""
+
+from preprocessing.errors import DeepfakeError, ManifestError, VideoError
+
+__all__ = ["DeepfakeError", "ManifestError", "VideoError", "CheckpointError", "LeakError"]
+
+
+class CheckpointError(DeepfakeError):
+    """A checkpoint that is missing, damaged, unsafe or of an unknown network."""
+
+
+class LeakError(DeepfakeError):
+    """A split with the same person, video or near-duplicate on two sides."""

@@ -1,0 +1,69 @@
+"""The values that travel from face crops to a verdict."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
+
+from preprocessing.types import Box
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+VerdictLabel = Literal["real", "fake", "undecided"]
+
+
+class FaceBatch(TypedDict):
+    """A batch of faces, or of clips of T faces of one track."""
+
+    face: "Tensor"  # (B, 3, H, W) or (B, T, 3, H, W), normalised
+    label: "Tensor"  # (B,) float, 0 real, 1 fake
+    video: "Tensor"  # (B,) int64, number of the video in its data set
+    track: "Tensor"  # (B,) int64, number of the track in its video
+
+
+@dataclass(frozen=True)
+class FaceScore:
+    """P(fake) in [0, 1] of one face: whose (track), when (frame, time_s), where (box)."""
+
+    score: float
+    track: int
+    frame: int
+    time_s: float = 0.0
+    box: Box | None = None
+
+
+@dataclass(frozen=True)
+class TrackScore:
+    """P(fake) in [0, 1] of one person, with the time span in which they were seen."""
+
+    track: int
+    score: float
+    faces: int
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The answer for a whole video.
+
+    Args:
+        video: The file as given.
+        label: "real", "fake", or "undecided" where nothing can be said.
+        score: Calibrated P(fake) in [0, 1], None where no face was judged.
+        threshold: Scores from here up mean fake.
+        tracks: One score per person.
+        faces: One score per face.
+        checkpoint: What judged: a file or "default".
+        reason: Why it is undecided, else empty.
+        provenance: Hashes, settings and versions that repeat the verdict.
+    """
+
+    video: str
+    label: VerdictLabel
+    score: float | None
+    threshold: float
+    tracks: tuple[TrackScore, ...] = ()
+    faces: tuple[FaceScore, ...] = ()
+    checkpoint: str = ""
+    reason: str = ""
+    provenance: dict[str, Any] = field(default_factory=dict)

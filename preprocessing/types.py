@@ -1,0 +1,172 @@
+"""The values that travel from a video to its face crops."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Image: TypeAlias = NDArray[np.uint8]  # (H, W, 3), RGB
+Box: TypeAlias = tuple[float, float, float, float]  # x0, y0, x1, y1 in pixels of the full frame
+Landmarks: TypeAlias = NDArray[np.float32]  # (5, 2): eyes, nose, mouth corners; left ones first
+Label: TypeAlias = Literal[0, 1]  # 0 real, 1 fake
+Split: TypeAlias = Literal["train", "val", "test"]
+
+
+@dataclass(frozen=True)
+class Video:
+    """One video file and what is known about it.
+
+    Args:
+        path: The file.
+        name: Its name inside the data set, without suffix: the stem, or a relative path.
+        dataset: Name of the data set, such as "FaceForensics++".
+        method: Manipulation method, such as "Deepfakes"; "real" for unmanipulated videos.
+        compression: Such as "c23"; empty where the data set has one only.
+        label: 0 real, 1 fake, None unknown.
+        identities: The people seen or swapped in, as the data set names them.
+        source: Key of the video that a fake was made from.
+        split: Official split, where there is one.
+    """
+
+    path: Path
+    name: str
+    dataset: str = ""
+    method: str = ""
+    compression: str = ""
+    label: Label | None = None
+    identities: tuple[str, ...] = ()
+    source: str | None = None
+    split: Split | None = None
+
+    @property
+    def key(self) -> str:
+        """Identify the video: dataset/method/compression/name, without the parts not known.
+
+        The stem alone would not do: FaceForensics++ has the same one under every manipulation.
+        """
+        parts = (self.dataset, self.method, self.compression, self.name)
+        return "/".join(part for part in parts if part)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A decoded frame: its number in presentation order, its time in seconds, its pixels."""
+
+    index: int
+    time_s: float
+    image: Image
+
+
+@dataclass(frozen=True, eq=False)
+class Detection:
+    """A face in one frame.
+
+    Args:
+        frame: Number of the frame.
+        time_s: Presentation time, in seconds.
+        box: Corners (x0, y0, x1, y1) in pixels of the full frame; may reach outside it.
+        score: Probability of a face, in [0, 1].
+        landmarks: Eyes, nose and mouth corners (5, 2), in pixels of the full frame.
+    """
+
+    frame: int
+    time_s: float
+    box: Box
+    score: float
+    landmarks: Landmarks
+
+
+@dataclass(frozen=True)
+class Track:
+    """One person's detections through time, at most one a frame, in time order."""
+
+    id: int
+    detections: tuple[Detection, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Face:
+    """A detection with its crop in memory.
+
+    Args:
+        track: Number of the track in its video.
+        detection: Where the face is in the frame.
+        image: The crop (S, S, 3), RGB.
+        crop_box: The region of the frame that the crop shows, in pixels of the full frame.
+    """
+
+    track: int
+    detection: Detection
+    image: Image
+    crop_box: Box
+
+
+@dataclass(frozen=True, eq=False)
+class FaceCrop:
+    """One row of the manifest: a crop on disk and where it came from.
+
+    Args:
+        path: File of the crop, relative to the manifest's folder, with forward slashes.
+        video: Key of the video.
+        track: Number of the track in its video.
+        frame: Number of the frame.
+        time_s: Presentation time, in seconds.
+        box: Face box in pixels of the full frame.
+        score: Probability of a face, in [0, 1].
+        landmarks: Five points (5, 2), in pixels of the full frame.
+        crop_box: The region of the frame that the crop shows, in pixels of the full frame.
+        label: 0 real, 1 fake, None unknown.
+        identities: The people in the video, as the data set names them.
+        source: Key of the video that a fake was made from.
+        method: Manipulation method.
+        compression: Compression, as the data set names it.
+        dataset: Name of the data set.
+        split: Official split.
+    """
+
+    path: str
+    video: str
+    track: int
+    frame: int
+    time_s: float
+    box: Box
+    score: float
+    landmarks: Landmarks
+    crop_box: Box
+    label: Label | None = None
+    identities: tuple[str, ...] = ()
+    source: str | None = None
+    method: str = ""
+    compression: str = ""
+    dataset: str = ""
+    split: Split | None = None
+
+
+@dataclass(frozen=True)
+class PreprocessOptions:
+    """What decides which crops a video gives. Travels inside checkpoints.
+
+    Args:
+        frames: Frames per video, evenly spaced over its whole duration.
+        margin: Added on each side of the face, as a fraction of the face's side.
+        crop: "square" around the face's centre, "box" for the bare rectangle with margin,
+            "aligned" for a similarity transform of the five landmarks.
+        crop_size: Largest side of a stored crop, in pixels; smaller ones are not enlarged.
+        image_format: File format of the stored crops.
+        thresholds: MTCNN's three thresholds on the face probability.
+        min_face_size: Smallest face searched for, in pixels of the full frame; None chooses it
+            from the size of the frame.
+        min_score: Faces below this probability are dropped.
+    """
+
+    frames: int = 32
+    margin: float = 0.3
+    crop: Literal["square", "box", "aligned"] = "square"
+    crop_size: int = 400
+    image_format: Literal["png", "jpg"] = "png"
+    thresholds: tuple[float, float, float] = (0.6, 0.7, 0.7)
+    min_face_size: int | None = None
+    min_score: float = 0.95
+    version: int = field(default=1)

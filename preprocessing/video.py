@@ -1,0 +1,352 @@
+"""Reading videos: true presentation times, little memory, no frame decoded that nobody asked for.
+
+A first pass reads the packets without decoding them. It gives the presentation time of every
+frame, whatever the header says of duration and frame rate, and where the key frames are. The second
+pass decodes only the stretches between a key frame and the last frame wanted after it.
+"""
+
+import bisect
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import av
+import numpy as np
+from av.error import FFmpegError
+
+from preprocessing.errors import VideoError
+from preprocessing.images import IMAGE_SUFFIXES, read_image
+from preprocessing.types import Frame, Image
+
+VIDEO_SUFFIXES = frozenset(
+    ".mp4 .mov .avi .mkv .webm .m4v .mpg .mpeg .wmv .flv .ts .3gp .gif".split()
+)
+MAX_PIXELS = 40_000_000  # per frame; 8K video has 33 million
+MAX_PACKETS = 20_000_000  # four days at 60 frames a second
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What the container says of a video, and what is really in it.
+
+    Args:
+        width: Width as stored, before rotation, in pixels.
+        height: Height as stored, in pixels.
+        fps: Mean frame rate, in frames per second.
+        duration_s: From the first to the end of the last frame present, in seconds.
+        codec: Such as "h264".
+        pixel_format: Such as "yuv420p".
+        bit_rate: Of the whole file, in bits per second.
+        file_bytes: Size of the file.
+        frames: Frames present.
+        declared_frames: Frames that the header promises; 0 where it does not say.
+    """
+
+    width: int
+    height: int
+    fps: float
+    duration_s: float
+    codec: str
+    pixel_format: str
+    bit_rate: int
+    file_bytes: int
+    frames: int
+    declared_frames: int
+
+
+@dataclass
+class ReadReport:
+    """What happened while reading: counts, filled in as frames come.
+
+    Args:
+        wanted: Frames asked for.
+        read: Frames given.
+        corrupt: Frames that the decoder marked as damaged; they are not given.
+        errors: Packets that the decoder refused.
+    """
+
+    wanted: int = 0
+    read: int = 0
+    corrupt: int = 0
+    errors: int = 0
+
+    @property
+    def fraction(self) -> float:
+        """Share of the frames asked for that could be read, in [0, 1]."""
+        return self.read / self.wanted if self.wanted else 0.0
+
+
+@dataclass(frozen=True)
+class FrameIndex:
+    """The frames of a video in presentation order.
+
+    Args:
+        info: What is known of the video.
+        pts: Presentation time stamps, increasing, in units of the stream's time base.
+        times_s: The same in seconds from the first frame.
+        groups: For each frame, the number of the stretch (key frame to key frame) to decode from.
+    """
+
+    info: VideoInfo
+    pts: Sequence[int]
+    times_s: Sequence[float]
+    groups: Sequence[int]
+
+
+@dataclass
+class _Packets:
+    stamps: list[int] = field(default_factory=list)
+    groups: list[int] = field(default_factory=list)
+    key_stamps: list[int] = field(default_factory=list)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator["av.container.InputContainer"]:
+    try:
+        with av.open(str(path), metadata_errors="replace") as container:
+            yield container
+    except FFmpegError as error:
+        raise VideoError(f"{path.name} cannot be read as a video ({error.strerror})") from error
+    except (ValueError, OverflowError, UnicodeError, MemoryError) as error:
+        raise VideoError(f"{path.name} cannot be read as a video ({error})") from error
+
+
+def _check_file(path: Path) -> int:
+    if not path.is_file():
+        raise VideoError(f"{path} does not exist or is not a file")
+    size = path.stat().st_size
+    if size == 0:
+        raise VideoError(f"{path.name} is empty (0 bytes)")
+    return size
+
+
+def _first_stream(container: "av.container.InputContainer", path: Path) -> "av.VideoStream":
+    pictures = [stream for stream in container.streams.video if stream.codec_context is not None]
+    attached = av.stream.Disposition.attached_pic
+    moving = [stream for stream in pictures if not stream.disposition & attached]
+    if not moving:
+        kinds = sorted({stream.type for stream in container.streams}) or ["nothing"]
+        raise VideoError(f"{path.name} has no video stream (found: {', '.join(kinds)})")
+    stream = moving[0]
+    if stream.width < 1 or stream.height < 1:
+        raise VideoError(f"{path.name} has frames of {stream.width}x{stream.height} pixels")
+    if stream.width * stream.height > MAX_PIXELS:
+        raise VideoError(
+            f"{path.name} has frames of {stream.width}x{stream.height} pixels, "
+            f"over the limit of {MAX_PIXELS:,}"
+        )
+    return stream
+
+
+def _read_packets(
+    container: "av.container.InputContainer", stream: "av.VideoStream", path: Path
+) -> _Packets:
+    packets = _Packets()
+    group = -1
+    try:
+        for packet in container.demux(stream):
+            stamp = packet.pts if packet.pts is not None else packet.dts
+            if stamp is None or packet.is_discard or packet.size == 0:
+                continue
+            if packet.is_keyframe or group < 0:
+                group += 1
+                packets.key_stamps.append(stamp)
+            # A frame shown before its key frame (open GOP) needs the stretch before as well.
+            packets.stamps.append(stamp)
+            packets.groups.append(group if stamp >= packets.key_stamps[group] else max(group - 1, 0))
+            if len(packets.stamps) > MAX_PACKETS:
+                raise VideoError(f"{path.name} has more than {MAX_PACKETS:,} frames")
+    except FFmpegError:
+        pass  # what came before a truncation counts; the header's promise is kept beside it
+    return packets
+
+
+def index_frames(path: Path) -> FrameIndex:
+    """List the frames of a video without decoding them.
+
+    Raises:
+        VideoError: The file is missing, empty, no video, over a limit, or has no frame.
+    """
+    size = _check_file(path)
+    with _opened(path) as container:
+        stream = _first_stream(container, path)
+        packets = _read_packets(container, stream, path)
+        if not packets.stamps:
+            raise VideoError(f"{path.name} has a header but no frame that can be read")
+        base = float(stream.time_base or 1)
+        order = np.argsort(np.asarray(packets.stamps, dtype=np.int64), kind="stable")
+        stamps = np.asarray(packets.stamps, dtype=np.int64)[order]
+        times = (stamps - stamps[0]) * base
+        step = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
+        duration = float(times[-1]) + step
+        info = VideoInfo(
+            width=stream.width,
+            height=stream.height,
+            fps=len(times) / duration if duration > 0 else 0.0,
+            duration_s=duration,
+            codec=stream.codec_context.name,
+            pixel_format=str(stream.pix_fmt or ""),
+            bit_rate=int(8 * size / duration) if duration > 0 else 0,
+            file_bytes=size,
+            frames=len(times),
+            declared_frames=max(0, stream.frames),
+        )
+    groups = np.asarray(packets.groups)[order]
+    return FrameIndex(info=info, pts=stamps, times_s=times, groups=groups)
+
+
+def evenly_spaced(
+    times_s: Sequence[float],
+    count: int,
+    *,
+    start_s: float = 0.0,
+    end_s: float | None = None,
+) -> list[int]:
+    """Choose `count` frames evenly spaced in time: the ones nearest to the middles of equal parts.
+
+    Args:
+        times_s: Presentation times of all frames, increasing, in seconds.
+        count: Frames wanted; fewer come where the span has fewer.
+        start_s: Begin of the span, in seconds.
+        end_s: End of the span, in seconds; None for the end of the video.
+
+    Returns:
+        Increasing positions in `times_s`.
+    """
+    if count < 1:
+        raise ValueError(f"count must be at least 1, got {count}")
+    low = bisect.bisect_left(times_s, start_s)
+    high = len(times_s) if end_s is None else bisect.bisect_right(times_s, end_s)
+    times = np.asarray(times_s[low:high], dtype=np.float64)
+    if len(times) <= count:
+        return list(range(low, high))
+    step = float(np.median(np.diff(times)))
+    first, last = float(times[0]), float(times[-1]) + step
+    targets = first + (np.arange(count) + 0.5) * (last - first) / count - step / 2
+    chosen: list[int] = []
+    for k, target in enumerate(targets):
+        nearest = int(np.clip(np.searchsorted(times, target), 1, len(times) - 1))
+        if target - times[nearest - 1] <= times[nearest] - target:
+            nearest -= 1
+        # Keep one different frame for each of the others where frames are sparse.
+        lowest = chosen[-1] + 1 if chosen else 0
+        chosen.append(min(max(nearest, lowest), len(times) - (count - k)))
+    return [low + position for position in chosen]
+
+
+def _upright(frame: "av.VideoFrame") -> Image:
+    if frame.width * frame.height > MAX_PIXELS:
+        raise VideoError(f"a frame of {frame.width}x{frame.height} pixels is over the limit")
+    image = frame.to_ndarray(format="rgb24")
+    turns = round(frame.rotation / 90) % 4
+    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
+
+
+def read_frames(
+    path: Path, index: FrameIndex, positions: Sequence[int], report: ReadReport | None = None
+) -> Iterator[Frame]:
+    """Decode the frames at `positions` of the index, in presentation order, one at a time.
+
+    Rotation metadata is applied. Damaged frames and packets are counted in `report` and left out.
+
+    Args:
+        path: The video.
+        index: What `index_frames` gave for it.
+        positions: Increasing positions in the index.
+        report: Filled in while frames come.
+
+    Raises:
+        VideoError: The file cannot be opened any more.
+    """
+    report = report if report is not None else ReadReport()
+    report.wanted += len(positions)
+    if not positions:
+        return
+    wanted = {int(index.pts[position]): position for position in positions}
+    needed = {int(index.groups[position]) for position in positions}
+    needed |= {group + 1 for group in needed if _has_early_frames(index, positions, group)}
+    with _opened(path) as container:
+        stream = _first_stream(container, path)
+        context = stream.codec_context
+        context.thread_count = 1  # the workers are the threads; frames then come without delay
+        for frame in _decode(container, stream, needed, wanted, report):
+            position = wanted.pop(frame.pts, None) if frame.pts is not None else None
+            if position is None:
+                continue
+            if frame.is_corrupt:
+                report.corrupt += 1
+                continue
+            report.read += 1
+            yield Frame(position, float(index.times_s[position]), _upright(frame))
+            if not wanted:
+                return
+
+
+def _has_early_frames(index: FrameIndex, positions: Sequence[int], group: int) -> bool:
+    """Tell whether a wanted frame of the group is coded behind the next group's key frame."""
+    groups = np.asarray(index.groups)
+    last = int(np.flatnonzero(groups == group)[-1])
+    return any(int(index.groups[p]) == group and p >= last - 16 for p in positions)
+
+
+def _decode(
+    container: "av.container.InputContainer",
+    stream: "av.VideoStream",
+    needed: set[int],
+    wanted: dict[int, int],
+    report: ReadReport,
+) -> Iterator["av.VideoFrame"]:
+    """Decode the needed stretches, skipping frames that nothing refers to and nobody wants."""
+    context = stream.codec_context
+    group, last, fed = -1, max(needed), False
+    try:
+        for packet in container.demux(stream):
+            stamp = packet.pts if packet.pts is not None else packet.dts
+            if stamp is None or packet.size == 0:
+                continue
+            if not packet.is_discard and (packet.is_keyframe or group < 0):
+                group += 1
+                if fed and group not in needed:
+                    yield from _frames(context, None, report)
+                    context.flush_buffers()
+                    fed = False
+            if group > last:
+                break
+            if group not in needed:
+                continue
+            context.skip_frame = "DEFAULT" if stamp in wanted else "NONREF"
+            fed = True
+            yield from _frames(context, packet, report)
+    except FFmpegError:
+        report.errors += 1
+    if fed:
+        yield from _frames(context, None, report)
+
+
+def _frames(
+    context: "av.VideoCodecContext", packet: "av.Packet | None", report: ReadReport
+) -> list["av.VideoFrame"]:
+    try:
+        return list(context.decode(packet))
+    except FFmpegError:
+        report.errors += 1
+        return []
+
+
+def is_image(path: Path) -> bool:
+    """Tell by its name whether a file is a photograph, which is read as a video of one frame."""
+    return path.suffix.lower() in IMAGE_SUFFIXES
+
+
+def read_photograph(path: Path) -> tuple[VideoInfo, Frame]:
+    """Read a photograph as a video of one frame.
+
+    Raises:
+        VideoError: The file is missing, empty, no image, or over the limit of pixels.
+    """
+    size = _check_file(path)
+    image, file_format = read_image(path, max_pixels=MAX_PIXELS)
+    height, width = image.shape[:2]
+    info = VideoInfo(width, height, 0.0, 0.0, file_format, "rgb24", 0, size, 1, 1)
+    return info, Frame(0, 0.0, image)
