@@ -1,0 +1,1 @@
+"""Networks: one file each; layers that three or more share."""
