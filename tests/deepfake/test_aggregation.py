@@ -3,6 +3,7 @@ import math
 import subprocess
 import sys
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -65,7 +66,7 @@ def test_no_judged_face_has_no_score(name: str) -> None:
     seed=st.randoms(use_true_random=False),
 )
 def test_rules_stay_in_range_and_ignore_order(
-    name: str, people: list[list[float]], seed: Any
+    name: str, people: list[list[float]], seed: Random
 ) -> None:
     video = faces(*people)
     answer = by_name(name)(video)
