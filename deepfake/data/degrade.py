@@ -1,0 +1,115 @@
+"""Damage that albumentations lacks: resize chains, video re-encoding, hidden parts of a face."""
+
+import io
+from collections.abc import Sequence
+
+import av
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from preprocessing.types import Image
+
+_MODES = (cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_NEAREST)
+
+
+def resize_chain(image: Image, rng: np.random.Generator) -> Image:
+    """Shrink to 30-90 % and enlarge again, once or twice, as platforms and players do."""
+    height, width = image.shape[:2]
+    for _ in range(rng.integers(1, 3)):
+        scale = rng.uniform(0.3, 0.9)
+        small = (max(8, round(width * scale)), max(8, round(height * scale)))
+        down, up = rng.choice(3, p=(0.6, 0.2, 0.2)), rng.integers(1, 4 if scale > 0.6 else 3)
+        shrunk = cv2.resize(image, small, interpolation=_MODES[down])
+        enlarged = cv2.resize(shrunk, (width, height), interpolation=_MODES[up])
+        image = np.asarray(enlarged, dtype=np.uint8)
+    return image
+
+
+def recompress_video(clip: Sequence[Image], *, crf: int) -> list[Image]:
+    """Encode frames as H.264 and decode them.
+
+    A single image becomes a clip of two, of which the second comes back, so that it has been
+    predicted from another frame as most frames of a video are.
+
+    Args:
+        clip: Frames (H, W, 3), RGB, all of one size.
+        crf: Constant rate factor of x264, 0 (lossless) to 51 (worst).
+    """
+    height, width = clip[0].shape[:2]
+    even = [_even(image) for image in clip]
+    lead = [np.roll(even[0], 1, axis=1)] if len(even) == 1 else []
+    decoded = _decode(_encode([*lead, *even], crf))[len(lead) :]
+    if len(decoded) != len(clip):
+        raise RuntimeError(f"encoded {len(clip)} frames and got {len(decoded)} back")
+    return [image[:height, :width] for image in decoded]
+
+
+def cut_out_part(image: Image, points: NDArray[np.float32], rng: np.random.Generator) -> Image:
+    """Hide the eyes, an eye, the nose, the mouth or a side of the face.
+
+    Args:
+        image: Crop (H, W, 3).
+        points: Five or 68 landmarks, in pixels of the crop.
+        rng: Draws the part and what covers it.
+    """
+    left, right, nose, mouth_left, mouth_right = five_points(points)
+    eyes, mouth = (left + right) / 2, (mouth_left + mouth_right) / 2
+    unit = max(float(np.linalg.norm(right - left)), float(np.linalg.norm(mouth - eyes)), 2.0)
+    parts = {
+        "eyes": (eyes, 1.0, 0.35),
+        "left eye": (left, 0.4, 0.3),
+        "right eye": (right, 0.4, 0.3),
+        "nose": (nose, 0.35, 0.4),
+        "mouth": (mouth, 0.6, 0.35),
+        "left side": ((left + mouth_left) / 2, 0.4, 1.0),
+        "right side": ((right + mouth_right) / 2, 0.4, 1.0),
+    }
+    centre, half_width, half_height = parts[list(parts)[rng.integers(len(parts))]]
+    reach = np.array([half_width, half_height]) * unit * rng.uniform(0.7, 1.2)
+    low = np.clip(np.floor(centre - reach), 0, None).astype(int)
+    high = np.ceil(centre + reach).astype(int)
+    changed = image.copy()
+    region = changed[low[1] : max(high[1], 0), low[0] : max(high[0], 0)]
+    if region.size:
+        region[:] = (
+            rng.integers(0, 256, 3) if rng.random() < 0.5 else rng.integers(0, 256, region.shape)
+        )
+    return changed
+
+
+def five_points(points: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return eyes, nose and mouth corners (5, 2) of five or 68 landmarks."""
+    if len(points) == 5:
+        return points
+    eyes = points[36:42].mean(axis=0), points[42:48].mean(axis=0)
+    return np.stack([*eyes, points[30], points[48], points[54]])
+
+
+def _even(image: Image) -> Image:
+    """Repeat the last row or column where a side is odd: H.264 wants even sides."""
+    height, width = image.shape[:2]
+    return np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+
+
+def _encode(frames: Sequence[Image], crf: int) -> bytes:
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="h264") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.height, stream.width = frames[0].shape[:2]
+        stream.pix_fmt = "yuv420p"
+        stream.options = {"crf": str(crf), "preset": "veryfast", "tune": "zerolatency"}
+        stream.thread_count = 1
+        for image in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode(None))
+    return buffer.getvalue()
+
+
+def _decode(data: bytes) -> list[Image]:
+    with av.open(io.BytesIO(data), "r", format="h264") as container:
+        container.streams.video[0].thread_count = 1
+        return [
+            np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
+            for frame in container.decode(video=0)
+        ]

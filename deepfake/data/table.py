@@ -1,0 +1,116 @@
+"""The manifest as columns: what millions of crops cost is a few arrays, not objects."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from preprocessing.errors import ManifestError
+from preprocessing.types import Image
+
+UNLABELLED = -1
+
+
+@dataclass(frozen=True, eq=False)
+class FaceTable:
+    """N crops, one entry of every column each.
+
+    Worker processes share the arrays; a list of objects would be copied into each of them.
+
+    Args:
+        folder: Folder that the paths are relative to.
+        path: Files of the crops, strings (N,).
+        video: Number of the crop's video in `videos` (N,).
+        track: Number of the track in its video (N,).
+        time_s: Presentation time, in seconds (N,).
+        label: 0 real, 1 fake, -1 unknown (N,).
+        centre: Centre of the face box, in pixels of the full frame (N, 2).
+        landmarks: Five or 68 points (N, 5 or 68, 2), as fractions of the crop's sides.
+        source: Number in `videos` of the video that a fake was made from, -1 where unknown (N,).
+        dataset: Number of the data set in `datasets` (N,).
+        person: Number of the crop's set of identities, -1 where unknown (N,).
+        videos: Keys of the videos, strings (V,).
+        datasets: Names of the data sets.
+    """
+
+    folder: Path
+    path: pa.StringArray
+    video: NDArray[np.int64]
+    track: NDArray[np.int32]
+    time_s: NDArray[np.float32]
+    label: NDArray[np.int8]
+    centre: NDArray[np.float32]
+    landmarks: NDArray[np.float32]
+    source: NDArray[np.int64]
+    dataset: NDArray[np.int32]
+    person: NDArray[np.int64]
+    videos: pa.StringArray
+    datasets: tuple[str, ...]
+
+    @classmethod
+    def from_manifest(cls, folder: Path, manifest: pa.Table) -> "FaceTable":
+        """Return a manifest that lies in `folder`, as `read_table` gives it."""
+        videos = manifest["video"].combine_chunks().dictionary_encode()
+        datasets = manifest["dataset"].combine_chunks().dictionary_encode()
+        people = pc.binary_join(manifest["identities"].combine_chunks(), "\0")
+        person = pc.index_in(people, pc.unique(people)).to_numpy().astype(np.int64)
+        known = pc.greater(pc.list_value_length(manifest["identities"].combine_chunks()), 0)
+        source = pc.index_in(manifest["source"].combine_chunks(), videos.dictionary)
+        corners = _matrix(manifest["box"], 2)
+        regions = _matrix(manifest["crop_box"], 2)
+        sides = np.maximum(regions[:, 1] - regions[:, 0], 1)
+        points = _matrix(manifest["landmarks"], 5)
+        return cls(
+            folder=folder,
+            path=manifest["path"].combine_chunks(),
+            video=videos.indices.to_numpy().astype(np.int64),
+            track=manifest["track"].to_numpy().astype(np.int32),
+            time_s=manifest["time_s"].to_numpy().astype(np.float32),
+            label=manifest["label"].fill_null(UNLABELLED).to_numpy().astype(np.int8),
+            centre=corners.mean(axis=1),
+            landmarks=(points - regions[:, :1]) / sides[:, None],
+            source=source.fill_null(-1).to_numpy().astype(np.int64),
+            dataset=datasets.indices.to_numpy().astype(np.int32),
+            person=np.where(known.to_numpy(zero_copy_only=False), person, -1),
+            videos=videos.dictionary,
+            datasets=tuple(datasets.dictionary.to_pylist()),
+        )
+
+    def __len__(self) -> int:
+        return len(self.video)
+
+    def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> "FaceTable":
+        """Return some of the crops; videos keep their numbers."""
+        index = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
+        names = ["video", "track", "time_s", "label", "centre", "landmarks", "source"]
+        chosen = {name: getattr(self, name)[index] for name in [*names, "dataset", "person"]}
+        return replace(self, path=self.path.take(pa.array(index)), **chosen)
+
+    def with_landmarks(self, landmarks: NDArray[np.float32]) -> "FaceTable":
+        """Return the table with other landmarks (N, 5 or 68, 2)."""
+        return replace(self, landmarks=landmarks)
+
+    def image(self, row: int) -> Image:
+        """Read one crop (H, W, 3), RGB."""
+        path = self.folder / self.path[row].as_py()
+        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        if image is None:
+            raise ManifestError(
+                f"The crop {path} is missing or damaged. Run `python -m deepfake.preprocess` "
+                "again; it makes only what is missing."
+            )
+        return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+
+    def points(self, row: int, image: Image) -> NDArray[np.float32]:
+        """Return the landmarks of one crop (5 or 68, 2), in pixels of the crop."""
+        size = np.array([image.shape[1], image.shape[0]], dtype=np.float32)
+        return np.asarray(self.landmarks[row] * size, dtype=np.float32)
+
+
+def _matrix(column: pa.ChunkedArray, points: int) -> NDArray[np.float32]:
+    flat = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    return np.asarray(flat, dtype=np.float32).reshape(-1, points, 2)
