@@ -1,11 +1,11 @@
 """Arithmetic on boxes (N, 4): x0, y0, x1, y1 in pixels."""
 
-from typing import Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-Boxes = NDArray[np.floating]
+Boxes: TypeAlias = NDArray[Any]  # a floating type, which the results share
 
 
 def area(boxes: Boxes) -> Boxes:
@@ -28,7 +28,8 @@ def iou(boxes: Boxes, others: Boxes) -> Boxes:
     """Return intersection over union (N, M); 0 where both boxes are empty."""
     shared = intersection(boxes, others)
     union = area(boxes)[:, None] + area(others)[None] - shared
-    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    overlap: Boxes = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    return overlap
 
 
 def nms(

@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
-from preprocessing.boxes import area, nms, square
-from preprocessing.mtcnn_networks import Floats, Network, probability
-from preprocessing.mtcnn_pyramid import WINDOW, crops, pyramid
+from preprocessing.boxes import Boxes, area, nms, square
+from preprocessing.mtcnn_networks import Network, probability
+from preprocessing.mtcnn_pyramid import WINDOW, Floats, SumTable, scales
 from preprocessing.types import Detection, Image
 
 STRIDE = 2  # between neighbouring windows of the pnet, in pixels of its level
@@ -26,9 +25,9 @@ class MTCNN:
 
     Args:
         thresholds: Lowest probability of a face that each of the three networks lets through.
-        min_face_size: Smallest face searched for, in pixels; None chooses it from the image.
+        min_face_size: Smallest face searched for, in pixels; None chooses it from the image's size
+            (`default_min_face_size`). With 20 the boxes are those of facenet-pytorch's default.
         factor: Size of a level of the image pyramid over that of the one below.
-        exact: Resize as facenet-pytorch does, for the same boxes to rounding. Slower.
         threads: Threads that a network uses; None leaves it to ONNX Runtime.
     """
 
@@ -38,7 +37,6 @@ class MTCNN:
         thresholds: tuple[float, float, float] = (0.6, 0.7, 0.7),
         min_face_size: int | None = None,
         factor: float = 0.709,
-        exact: bool = False,
         threads: int | None = 1,
     ) -> None:
         if len(thresholds) != 3 or not all(0 < threshold < 1 for threshold in thresholds):
@@ -50,7 +48,6 @@ class MTCNN:
         self.thresholds = thresholds
         self.min_face_size = min_face_size
         self.factor = factor
-        self.exact = exact
         self.threads = threads
 
     @cached_property
@@ -71,9 +68,9 @@ class MTCNN:
                 "MTCNN wants RGB images (H, W, 3) of uint8, "
                 f"got shape {image.shape} of {image.dtype}"
             )
-        boxes = self._propose(image)
-        boxes = self._refine(image, boxes)
-        boxes, scores, landmarks = self._finish(image, boxes)
+        table = SumTable(image)
+        boxes = self._refine(table, self._propose(table))
+        boxes, scores, landmarks = self._finish(table, boxes)
         return [
             Detection(
                 frame=frame,
@@ -90,44 +87,41 @@ class MTCNN:
             for i in np.argsort(-area(boxes), kind="stable")
         ]
 
-    def _propose(self, image: Image) -> Floats:
+    def _propose(self, table: SumTable) -> Floats:
         """Return the squares (N, 4) that the first network takes for faces."""
-        size = self.min_face_size or default_min_face_size(*image.shape[:2])
+        height, width = table.height, table.width
+        size = self.min_face_size or default_min_face_size(height, width, self.factor)
         threshold = logit(self.thresholds[0])
         found = [np.zeros((0, 9), np.float32)]
-        for scale, level in pyramid(image, WINDOW / size, self.factor, exact=self.exact):
+        for scale in scales(height, width, WINDOW / size, self.factor):
+            level = table.resize(int(height * scale + 1), int(width * scale + 1))
             outputs = self._networks[0](level[None])[0]  # (5, rows, columns)
             rows, columns = np.nonzero(outputs[0] >= threshold)
-            corners = np.stack([columns, rows], 1) * STRIDE + 1
-            boxes = np.concatenate([corners, corners + WINDOW - 1], 1) / np.float32(scale)
-            scored = np.concatenate([np.floor(boxes), outputs[:, rows, columns].T], 1)
-            keep = nms(scored[:, :4], scored[:, 4], 0.5)
-            found.append(scored[keep].astype(np.float32))
-        candidates = np.concatenate(found)
-        candidates = candidates[nms(candidates[:, :4], candidates[:, 4], 0.7)]
-        boxes, offsets = candidates[:, :4], candidates[:, 5:]
-        return np.asarray(square(boxes + offsets * sides(boxes)), np.float32)
+            corners = (np.stack([columns, rows], 1) * STRIDE + 1).astype(np.float32)
+            boxes = np.floor(np.concatenate([corners, corners + WINDOW - 1], 1) / np.float32(scale))
+            windows = np.concatenate([boxes, outputs[:, rows, columns].T], 1)
+            found.append(windows[nms(boxes, windows[:, 4], 0.5)])
+        windows = np.concatenate(found)
+        windows = windows[nms(windows[:, :4], windows[:, 4], 0.7)]
+        boxes, offsets = windows[:, :4], windows[:, 5:]
+        return square(boxes + offsets * sides(boxes))
 
-    def _refine(self, image: Image, boxes: Floats) -> Floats:
+    def _refine(self, table: SumTable, boxes: Floats) -> Floats:
         """Return the squares (N, 4) that the second network lets through, moved."""
-        boxes, faces = crops(image, boxes, 24, exact=self.exact)
-        if not len(boxes):
-            return boxes
+        seen, faces = table.crop(boxes, 24)
         outputs = self._networks[1](faces)
         passed = outputs[:, 0] > logit(self.thresholds[1])
-        boxes, outputs = boxes[passed], outputs[passed]
+        boxes, outputs = boxes[seen][passed], outputs[passed]
         keep = nms(boxes, outputs[:, 0], 0.7)
         boxes, offsets = boxes[keep], outputs[keep, 1:]
-        return np.asarray(square(boxes + offsets * (sides(boxes) + 1)), np.float32)
+        return square(boxes + offsets * (sides(boxes) + 1))
 
-    def _finish(self, image: Image, boxes: Floats) -> tuple[Floats, Floats, Floats]:
+    def _finish(self, table: SumTable, boxes: Floats) -> tuple[Floats, Floats, Floats]:
         """Return boxes (N, 4), probabilities (N,) and landmarks (N, 5, 2) of the faces."""
-        boxes, faces = crops(image, boxes, 48, exact=self.exact)
-        if not len(boxes):
-            return boxes, np.zeros(0, np.float32), np.zeros((0, 5, 2), np.float32)
+        seen, faces = table.crop(boxes, 48)
         outputs = self._networks[2](faces)
         passed = outputs[:, 0] > logit(self.thresholds[2])
-        boxes, outputs = boxes[passed], outputs[passed]
+        boxes, outputs = boxes[seen][passed], outputs[passed]
         size = sides(boxes) + 1
         points = outputs[:, 5:].reshape(-1, 2, 5).transpose(0, 2, 1)  # (N, 5, 2)
         landmarks = points * size[:, None, :2] + boxes[:, None, :2] - 1
@@ -136,7 +130,7 @@ class MTCNN:
         return boxes[keep], probability(outputs[keep, 0]), landmarks[keep]
 
 
-def sides(boxes: Floats) -> Floats:
+def sides(boxes: Boxes) -> Boxes:
     """Return width, height, width, height of boxes (N, 4), which scale their offsets."""
     return np.tile(boxes[:, 2:] - boxes[:, :2], 2)
 
@@ -146,6 +140,15 @@ def logit(probability: float) -> float:
     return float(np.log(probability / (1 - probability)))
 
 
-def default_min_face_size(height: int, width: int) -> int:
-    """Return the smallest face worth searching for in an image, in pixels."""
-    return max(20, round(0.04 * min(height, width)))
+def default_min_face_size(height: int, width: int, factor: float) -> float:
+    """Return the smallest face worth searching for in an image, in pixels.
+
+    It is the largest of 20, 20 / factor, 20 / factor^2, ... within 4 % of the shorter side: 20
+    pixels up to 540 rows, 28 at 720, 40 at 1080. Each such step leaves out the largest level of
+    the pyramid that facenet-pytorch's default of 20 pixels makes, half the work, and makes the
+    other levels exactly as it does, which is what keeps the boxes of larger faces the same.
+    """
+    size = 20.0
+    while size / factor <= 0.04 * min(height, width):
+        size /= factor
+    return size

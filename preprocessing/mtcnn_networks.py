@@ -4,9 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+from preprocessing.mtcnn_pyramid import Floats
 
 WEIGHTS = Path(__file__).parent / "weights"
 
@@ -31,8 +30,8 @@ class Network:
             WEIGHTS / f"{name}.onnx", options, providers=["CPUExecutionProvider"]
         )
 
-    def __call__(self, images: NDArray[np.uint8]) -> Floats:
-        """Return the outputs for RGB images (B, H, W, 3).
+    def __call__(self, images: Floats) -> Floats:
+        """Return the outputs for RGB images (B, H, W, 3) in [0, 255].
 
         The second axis is: logit of "face", four box offsets and, from the onet, five x and five y
         of the landmarks. The pnet keeps two more, rows and columns of its grid of windows.

@@ -1,81 +1,96 @@
-"""What MTCNN's networks see: the image at falling sizes, and crops of it."""
+"""What MTCNN's networks see: an image at falling sizes, and crops of it.
 
-from collections.abc import Iterator
+facenet-pytorch resizes by torch's adaptive average pooling: a target pixel is the plain mean of
+every source pixel that it touches. All these means come from one table of sums, so that a level of
+the pyramid costs as much as it has pixels, however large the image is.
+"""
+
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from preprocessing.mtcnn_networks import Floats
 from preprocessing.types import Image
 
 WINDOW = 12  # side of the face that the first network looks for, in pixels of a level
+
+Floats = NDArray[np.float32]
+Integers = NDArray[np.signedinteger]
+
+
+class SumTable:
+    """The sums of an image above and left of every pixel.
+
+    Crow, Summed-area tables for texture mapping, SIGGRAPH 1984.
+
+    Args:
+        image: RGB (H, W, 3).
+    """
+
+    def __init__(self, image: Image) -> None:
+        self.height, self.width = image.shape[:2]
+        # 32 bits wrap around above 8 million white pixels, and back when sums are subtracted
+        self._sums: Any = cv2.integral(image)  # (H + 1, W + 1, 3)
+
+    def resize(self, height: int, width: int) -> Floats:
+        """Return the whole image at another size (height, width, 3)."""
+        y0, y1 = bins(np.array([0]), np.array([self.height]), height)
+        x0, x1 = bins(np.array([0]), np.array([self.width]), width)
+        rows = self._sums.take(y1[0], 0)
+        rows -= self._sums.take(y0[0], 0)
+        sums = rows.take(x1[0], 1)
+        sums -= rows.take(x0[0], 1)
+        level: Floats = means(sums[None], y1 - y0, x1 - x0)[0]
+        return level
+
+    def crop(self, boxes: Floats, side: int) -> tuple[NDArray[np.intp], Floats]:
+        """Return which boxes (N, 4) show some of the image, and what they show.
+
+        What lies outside the image is left out and the rest stretched to a square, as
+        facenet-pytorch does. The crops are (M, side, side, 3).
+        """
+        corners = np.trunc(boxes).astype(np.int64)
+        left, top = (np.maximum(corners[:, :2], 1) - 1).T
+        right, bottom = np.minimum(corners[:, 2:], (self.width, self.height)).T
+        seen = np.flatnonzero((right > left) & (bottom > top))
+        y0, y1 = bins(top[seen], bottom[seen], side)
+        x0, x1 = bins(left[seen], right[seen], side)
+        sums = self._at(y1, x1)
+        sums -= self._at(y1, x0)
+        sums -= self._at(y0, x1)
+        sums += self._at(y0, x0)
+        return seen, means(sums, y1 - y0, x1 - x0)
+
+    def _at(self, y: Integers, x: Integers) -> NDArray[np.int32]:
+        """Return the sums (N, side, side, 3) at every pair of y (N, side) and x (N, side)."""
+        flat = self._sums.reshape(-1, 3)
+        sums: NDArray[np.int32] = flat.take(y[:, :, None] * (self.width + 1) + x[:, None, :], 0)
+        return sums
+
+
+def bins(start: Integers, stop: Integers, target: int) -> tuple[Integers, Integers]:
+    """Return where the `target` bins over pixels start to stop (N,) begin and end (N, target)."""
+    i = np.arange(target)
+    start, size = start[:, None], (stop - start)[:, None]
+    return start + i * size // target, start - (-(i + 1) * size // target)
+
+
+def means(sums: NDArray[np.int32], heights: Integers, widths: Integers) -> Floats:
+    """Return sums (N, rows, columns, 3) over bins of heights (N, rows) and widths (N, columns)."""
+    values = sums.astype(np.float32)
+    areas = heights[:, :, None, None] * widths[:, None, :, None]
+    values /= areas.astype(np.float32)
+    return values
 
 
 def scales(height: int, width: int, largest: float, factor: float) -> list[float]:
     """Return the scales at which a window still fits the image, falling from the largest."""
     found = []
     scale = largest
-    while min(height, width) * scale >= WINDOW:
+    side = min(height, width) * scale
+    while side >= WINDOW:
         found.append(scale)
         scale *= factor
+        side *= factor
     return found
-
-
-def pyramid(
-    image: Image, largest: float, factor: float, *, exact: bool
-) -> Iterator[tuple[float, Image]]:
-    """Yield scales and the image (H, W, 3) at these scales.
-
-    Each level is made from the one before, which takes a fraction of the time of making it from
-    the full image; `exact` makes it from the full image, as facenet-pytorch does.
-    """
-    height, width = image.shape[:2]
-    level = image
-    for scale in scales(height, width, largest, factor):
-        size = int(height * scale + 1), int(width * scale + 1)
-        level = area_resize(image, size) if exact else cv2_resize(level, size)
-        yield scale, level
-
-
-def crops(image: Image, boxes: Floats, side: int, *, exact: bool) -> tuple[Floats, Image]:
-    """Return the boxes that show some of the image, and what they show (N, side, side, 3).
-
-    What lies outside the image is left out and the rest stretched, as the networks were used in
-    facenet-pytorch.
-    """
-    height, width = image.shape[:2]
-    corners = np.trunc(boxes).astype(np.int64)
-    x0, y0 = np.maximum(corners[:, 0], 1) - 1, np.maximum(corners[:, 1], 1) - 1
-    x1, y1 = np.minimum(corners[:, 2], width), np.minimum(corners[:, 3], height)
-    inside = np.flatnonzero((x1 > x0) & (y1 > y0))
-    faces = np.empty((len(inside), side, side, 3), np.uint8)
-    for face, i in zip(faces, inside, strict=True):
-        region = image[y0[i] : y1[i], x0[i] : x1[i]]
-        face[:] = area_resize(region, (side, side)) if exact else cv2_resize(region, (side, side))
-    return boxes[inside], faces
-
-
-def cv2_resize(image: Image, size: tuple[int, int]) -> Image:
-    """Return the image at size (height, width), each pixel the mean of the area it covers."""
-    resized: Image = cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA)
-    return resized
-
-
-def area_resize(image: Image, size: tuple[int, int]) -> Image:
-    """Return the image at size (height, width) as torch's adaptive average pooling makes it.
-
-    A pixel is the plain mean of every source pixel that it touches.
-    """
-    table = cv2.integral(image)
-    (y0, y1), (x0, x1) = (bins(*sides) for sides in zip(image.shape[:2], size, strict=True))
-    columns = table[y1] - table[y0]
-    sums = columns[:, x1] - columns[:, x0]
-    count = (y1 - y0)[:, None] * (x1 - x0)[None]
-    return np.rint(sums / count[..., None]).astype(np.uint8)
-
-
-def bins(source: int, target: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return where each of `target` bins over `source` pixels starts and stops."""
-    i = np.arange(target)
-    return i * source // target, -(-(i + 1) * source // target)

@@ -28,7 +28,7 @@ Pool = tuple[int, int]  # side of the window, stride
 
 
 class Graph:
-    """A chain of nodes under construction, from images (B, H, W, 3) uint8.
+    """A chain of nodes under construction, from RGB images (B, H, W, 3) in [0, 255].
 
     Args:
         state: Weights of one of facenet-pytorch's networks.
@@ -39,7 +39,6 @@ class Graph:
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
         self.value = "images"
-        self.node("Cast", to=TensorProto.FLOAT)
         self.node("Transpose", perm=[0, 3, 1, 2])
 
     def node(
@@ -93,7 +92,7 @@ class Graph:
         graph = helper.make_graph(
             self.nodes,
             path.stem,
-            [helper.make_tensor_value_info("images", TensorProto.UINT8, shape)],
+            [helper.make_tensor_value_info("images", TensorProto.FLOAT, shape)],
             [helper.make_tensor_value_info(self.value, TensorProto.FLOAT, output)],
             self.constants,
         )
