@@ -1,11 +1,12 @@
 """What a source of videos is, and how files are found below a folder."""
 
+import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Literal, Protocol
 
 from deepfake.errors import DeepfakeError
 from preprocessing.types import Label, Split, Video
@@ -24,18 +25,16 @@ class OfficialCount:
     """How many videos a data set's authors publish.
 
     Args:
-        videos: The number of videos.
+        videos: The number of videos, in one compression.
         label: 0 real, 1 fake.
-        method: Manipulation method; None sums over all of them.
-        split: Official split; None sums over all of them.
-        per_compression: True where the number holds for each compression on its own.
+        method: Manipulation method, as in `Video.method`; empty sums over all methods.
+        split: Official split; None for videos on no list, "any" sums over all.
     """
 
     videos: int
     label: Label
-    method: str | None = None
-    split: Split | None = None
-    per_compression: bool = False
+    method: str = ""
+    split: Split | Literal["any"] | None = "any"
 
 
 class VideoSource(Protocol):
@@ -126,3 +125,23 @@ def by_key(videos: Sequence[Video]) -> list[Video]:
                 "Remove or rename one of them."
             )
     return ordered
+
+
+def read_json(path: Path) -> Any:  # noqa: ANN401 - whatever the data set's authors wrote
+    """Return what a JSON file of a data set holds.
+
+    Raises:
+        SourceError: The file is damaged.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SourceError(f"Cannot read {path}: {error}. Download it again.") from error
+
+
+def read_lines(path: Path) -> list[str]:
+    """Return the lines of a list that are not empty; none where there is no such file."""
+    if not path.is_file():
+        return []
+    lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+    return [line.strip() for line in lines if line.strip()]

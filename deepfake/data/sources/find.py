@@ -4,12 +4,36 @@ from collections import Counter
 from pathlib import Path
 
 from deepfake.data.sources.base import SourceError, VideoSource, is_video, walk
+from deepfake.data.sources.celeb_df import CelebDF
+from deepfake.data.sources.deeper_forensics import DeeperForensics
+from deepfake.data.sources.df40 import DF40
+from deepfake.data.sources.dfdc import DFDC
+from deepfake.data.sources.dfdc_preview import DFDCPreview
+from deepfake.data.sources.faceforensics import FaceForensics
+from deepfake.data.sources.fake_av_celeb import FakeAVCeleb
+from deepfake.data.sources.ffiw import FFIW
 from deepfake.data.sources.folder import Folder, from_pattern, has_wildcard
+from deepfake.data.sources.kodf import KoDF
 from deepfake.data.sources.table import Table, read_table
+from deepfake.data.sources.wild_deepfake import WildDeepfake
 from preprocessing.types import Video
 
 # The first that matches is taken, so what any folder with videos satisfies comes last.
-SOURCES: tuple[VideoSource, ...] = (Table(), Folder())
+SOURCES: tuple[VideoSource, ...] = (
+    FaceForensics(),
+    DFDC(),
+    DFDCPreview(),
+    CelebDF(version=1),
+    CelebDF(version=2),
+    DeeperForensics(),
+    FFIW(),
+    WildDeepfake(),
+    FakeAVCeleb(),
+    KoDF(),
+    DF40(),
+    Table(),
+    Folder(),
+)
 
 
 def find_videos(root: Path, source: str = "auto", labels: Path | None = None) -> list[Video]:

@@ -1,10 +1,62 @@
 """What was recognised, beside what the data set's authors publish."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
-from preprocessing.types import Video
+from deepfake.data.sources.base import OfficialCount, VideoSource
+from deepfake.data.sources.find import SOURCES
+from preprocessing.types import Label, Video
+
+SPLITS = ("train", "val", "test", None)
+LABELS = {0: "real", 1: "fake", None: "unknown"}
 
 
-def summary(videos: Sequence[Video]) -> str:
-    """Return a table of counts per data set, label, method and split."""
-    return f"{len(videos)} videos"
+def summary(
+    videos: Sequence[Video], source: VideoSource | None = None, root: Path | None = None
+) -> str:
+    """Return a table of counts a data set, label, method and split, and what is missing.
+
+    A cell is what was found, with the authors' number behind a stroke where they publish one.
+
+    Args:
+        videos: What `find_videos` returned.
+        source: What read them; with `root`, lists and labels that are missing are named too.
+        root: The folder that was read.
+    """
+    lines = [f"{len(videos)} videos"]
+    known = {candidate.dataset: candidate.official for candidate in SOURCES}
+    sets = sorted({(video.dataset, video.compression) for video in videos})
+    for dataset, compression in sets:
+        mine = [v for v in videos if (v.dataset, v.compression) == (dataset, compression)]
+        lines += ["", *_table(" ".join(filter(None, (dataset, compression))), mine, known[dataset])]
+    absent = [f"Missing: {line}" for line in source.missing(root)] if source and root else []
+    return "\n".join([*lines, *([""] if absent else []), *absent])
+
+
+def _table(title: str, videos: list[Video], official: tuple[OfficialCount, ...]) -> Iterator[str]:
+    counts: Counter[tuple[Label | None, str, str | None]] = Counter(
+        (video.label, video.method, video.split) for video in videos
+    )
+    rows: list[tuple[Label | None, str]] = sorted(
+        {(label, method) for label, method, _ in counts}
+        | {(count.label, count.method) for count in official if count.method},
+        key=lambda row: (str(row[0]), row[1] != "real", row[1]),
+    )
+    named: dict[tuple[Label | None, str, str | None], int] = {
+        (count.label, count.method, count.split): count.videos for count in official if count.method
+    }
+    yield f"{title or 'videos'}: {len(videos)}"
+    yield f"  {'label':8}{'method':32}" + "".join(f"{split or 'no list':>14}" for split in SPLITS)
+    for label, method in rows:
+        places = [(label, method, split) for split in SPLITS]
+        cells = [_cell(counts[place], named.get(place)) for place in places]
+        yield f"  {LABELS[label]:8}{method or '-':32}" + "".join(f"{cell:>14}" for cell in cells)
+    for count in official:
+        if not count.method:
+            found = sum(video.label == count.label for video in videos)
+            yield f"  {LABELS[count.label]} in all: {_cell(found, count.videos)}"
+
+
+def _cell(found: int, official: int | None) -> str:
+    return str(found) if official is None else f"{found}/{official}"
