@@ -1,0 +1,1 @@
+"""From videos to face crops: decoding, face detection, tracking, cropping."""

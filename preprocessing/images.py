@@ -11,7 +11,7 @@ from PIL import ImageOps
 from preprocessing.errors import VideoError
 from preprocessing.types import Image
 
-IMAGE_SUFFIXES = frozenset(".png .jpg .jpeg .webp .bmp .tif .tiff".split())
+IMAGE_SUFFIXES = frozenset([".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"])
 JPEG_QUALITY = 95
 
 
@@ -63,6 +63,4 @@ def decode_image(data: bytes) -> Image:
     bgr = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR)
     if bgr is None:
         raise VideoError(f"{len(data)} bytes are no image that can be read")
-    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)  # type: ignore[no-any-return]
-
-
+    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)

@@ -5,6 +5,8 @@ A folder of crops holds `options.json`, `crops/<data set>/<method>/<video>/` wit
 appears by one rename when it is complete, so the folder is right at every moment.
 """
 
+import csv
+import io
 import json
 import math
 import os
@@ -324,16 +326,14 @@ def options_from_dict(content: dict[str, Any]) -> PreprocessOptions:
         raise ValueError(f"unknown option {', '.join(sorted(unknown))}")
     options = PreprocessOptions(**content)
     thresholds = tuple(float(value) for value in options.thresholds)
-    if len(thresholds) != 3 or not all(math.isfinite(value) for value in thresholds):  # noqa: PLR2004
+    if len(thresholds) != 3 or not all(math.isfinite(value) for value in thresholds):
         raise ValueError(f"thresholds must be three numbers, got {options.thresholds}")
-    return replace(options, thresholds=thresholds)  # type: ignore[arg-type]
+    first, second, third = thresholds
+    return replace(options, thresholds=(first, second, third))
 
 
 def write_failures(folder: Path, failures: Sequence[tuple[str, str, str]]) -> None:
     """Write `failures.csv`: video, stage, reason, sorted."""
-    import csv
-    import io
-
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["video", "stage", "reason"])

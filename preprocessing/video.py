@@ -14,13 +14,15 @@ from pathlib import Path
 import av
 import numpy as np
 from av.error import FFmpegError
+from numpy.typing import NDArray
 
 from preprocessing.errors import VideoError
 from preprocessing.images import IMAGE_SUFFIXES, read_image
 from preprocessing.types import Frame, Image
 
 VIDEO_SUFFIXES = frozenset(
-    ".mp4 .mov .avi .mkv .webm .m4v .mpg .mpeg .wmv .flv .ts .3gp .gif".split()
+    (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".ts")
+    + (".3gp", ".gif")
 )
 MAX_PIXELS = 40_000_000  # per frame; 8K video has 33 million
 MAX_PACKETS = 20_000_000  # four days at 60 frames a second
@@ -89,9 +91,9 @@ class FrameIndex:
     """
 
     info: VideoInfo
-    pts: Sequence[int]
-    times_s: Sequence[float]
-    groups: Sequence[int]
+    pts: NDArray[np.int64]
+    times_s: NDArray[np.float64]
+    groups: NDArray[np.int64]
 
 
 @dataclass
@@ -126,8 +128,8 @@ def _first_stream(container: "av.container.InputContainer", path: Path) -> "av.V
     attached = av.stream.Disposition.attached_pic
     moving = [stream for stream in pictures if not stream.disposition & attached]
     if not moving:
-        kinds = sorted({stream.type for stream in container.streams}) or ["nothing"]
-        raise VideoError(f"{path.name} has no video stream (found: {', '.join(kinds)})")
+        kinds = ", ".join(sorted({stream.type for stream in container.streams}))
+        raise VideoError(f"{path.name} has no video stream (found: {kinds or 'nothing'})")
     stream = moving[0]
     if stream.width < 1 or stream.height < 1:
         raise VideoError(f"{path.name} has frames of {stream.width}x{stream.height} pixels")
@@ -154,7 +156,9 @@ def _read_packets(
                 packets.key_stamps.append(stamp)
             # A frame shown before its key frame (open GOP) needs the stretch before as well.
             packets.stamps.append(stamp)
-            packets.groups.append(group if stamp >= packets.key_stamps[group] else max(group - 1, 0))
+            packets.groups.append(
+                group if stamp >= packets.key_stamps[group] else max(group - 1, 0)
+            )
             if len(packets.stamps) > MAX_PACKETS:
                 raise VideoError(f"{path.name} has more than {MAX_PACKETS:,} frames")
     except FFmpegError:
@@ -197,7 +201,7 @@ def index_frames(path: Path) -> FrameIndex:
 
 
 def evenly_spaced(
-    times_s: Sequence[float],
+    times_s: Sequence[float] | NDArray[np.float64],
     count: int,
     *,
     start_s: float = 0.0,
@@ -238,7 +242,7 @@ def evenly_spaced(
 def _upright(frame: "av.VideoFrame") -> Image:
     if frame.width * frame.height > MAX_PIXELS:
         raise VideoError(f"a frame of {frame.width}x{frame.height} pixels is over the limit")
-    image = frame.to_ndarray(format="rgb24")
+    image: Image = np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
     turns = round(frame.rotation / 90) % 4
     return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
 
@@ -325,7 +329,7 @@ def _decode(
 
 
 def _frames(
-    context: "av.VideoCodecContext", packet: "av.Packet | None", report: ReadReport
+    context: "av.VideoCodecContext", packet: "av.Packet[av.VideoStream] | None", report: ReadReport
 ) -> list["av.VideoFrame"]:
     try:
         return list(context.decode(packet))

@@ -1,0 +1,143 @@
+"""Find the faces in videos and cut them out: `python -m deepfake.preprocess videos/`."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deepfake.console import DONE, NOTHING_DONE, SOME_FAILED, one_line, progress_bar, run
+from deepfake.errors import DeepfakeError
+
+if TYPE_CHECKING:
+    from preprocessing.batch import BatchReport, Engine
+    from preprocessing.types import PreprocessOptions, Video
+
+DEFAULT_OUT = Path("data/faces")
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m deepfake.preprocess",
+        description="Find the faces in videos with MTCNN, link them into one track per person, cut "
+        "square crops, and write them with a manifest. Run again, it goes on where it was.",
+        epilog="Exit status: 0 done, 1 some videos failed (see failures.csv), 2 nothing done.",
+    )
+    add = parser.add_argument
+    add("videos", nargs="+", help="folder, file or pattern; real/ and fake/ folders give labels")
+    add("--out", type=Path, default=DEFAULT_OUT, help="folder of crops (default: %(default)s)")
+    add("--source", default="auto", help="layout of the data set (default: found by looking)")
+    add("--labels", type=Path, help="CSV with path,label and optionally identity, method, split")
+    add("--frames", type=int, default=32, help="per video, evenly spaced (default: %(default)s)")
+    add("--margin", type=float, default=0.3, help="around the face, on each side, as a fraction")
+    add("--size", type=int, default=400, help="largest side of a stored crop, in pixels")
+    add("--format", choices=("png", "jpg"), default="png", help="of the crops (default: png)")
+    add("--min-face", type=int, help="smallest face, in pixels (default: by the frame's size)")
+    add("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: all cores)")
+    add("--timeout", type=float, default=900.0, help="give a video up after this many seconds")
+    add("--shard", default="0/1", metavar="I/N", help="do every N-th video from the I-th on")
+    add("--dry-run", action="store_true", help="print what was recognised and stop")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return the exit status."""
+    arguments = parser().parse_args(argv)
+    options = _options(arguments)
+    number, count = _shard(arguments.shard)
+
+    from deepfake.data.sources import find_videos, summary
+
+    videos: list[Video] = []
+    for given in dict.fromkeys(arguments.videos):
+        videos += find_videos(Path(given), source=arguments.source, labels=arguments.labels)
+    videos = list({video.path: video for video in videos}.values())
+    if arguments.dry_run:
+        print(summary(videos))
+        return DONE
+    lock = ".lock" if count == 1 else f".lock-{number}-of-{count}"
+    report = _work(videos[number::count], arguments, options, lock)
+    _tell(report, arguments.out)
+    failed = [failure for failure in report.failures if failure.stage != "faces"]
+    if not failed:
+        return DONE
+    return SOME_FAILED if report.done else NOTHING_DONE
+
+
+def _options(arguments: argparse.Namespace) -> "PreprocessOptions":
+    from preprocessing.types import PreprocessOptions
+
+    for name, least in (("frames", 1), ("size", 16), ("workers", 1)):
+        if getattr(arguments, name) < least:
+            raise DeepfakeError(f"--{name} must be at least {least}")
+    if not 0 <= arguments.margin <= 2:
+        raise DeepfakeError("--margin must lie between 0 and 2")
+    if arguments.min_face is not None and arguments.min_face < 12:
+        raise DeepfakeError("--min-face must be at least 12 pixels, MTCNN's window")
+    return PreprocessOptions(
+        frames=arguments.frames,
+        margin=arguments.margin,
+        crop_size=arguments.size,
+        image_format=arguments.format,
+        min_face_size=arguments.min_face,
+    )
+
+
+def _shard(text: str) -> tuple[int, int]:
+    number, _, count = text.partition("/")
+    if not (number.isdigit() and count.isdigit() and int(number) < int(count)):
+        raise DeepfakeError(f"--shard wants I/N with I from 0 to N-1, got {text!r}")
+    return int(number), int(count)
+
+
+def _work(
+    videos: "Sequence[Video]",
+    arguments: argparse.Namespace,
+    options: "PreprocessOptions",
+    lock: str,
+) -> "BatchReport":
+    from preprocessing.batch import Job, local_engine, preprocess_videos
+    from preprocessing.engines import Outcome
+
+    engine: Engine = local_engine(arguments.workers, arguments.timeout)
+    with progress_bar() as bar:
+        task = bar.add_task("videos", total=len(videos), rate="")
+        crops = 0
+
+        def on_start(total: int, skipped: int) -> None:
+            bar.update(task, completed=skipped, total=total)
+
+        def on_video(outcome: Outcome[Job, int]) -> None:
+            nonlocal crops
+            crops += outcome.result or 0
+            if outcome.stage:
+                bar.console.print(
+                    one_line(f"{outcome.task.video.path}: {outcome.reason}"),
+                    markup=False,
+                    highlight=False,
+                    soft_wrap=True,
+                )
+            elapsed = bar.tasks[0].elapsed or 1e-9
+            bar.update(task, advance=1, rate=f"{crops / elapsed:.0f} faces/s")
+
+        return preprocess_videos(
+            videos, arguments.out, options, engine, on_start=on_start, on_video=on_video, lock=lock
+        )
+
+
+def _tell(report: "BatchReport", out: Path) -> None:
+    skipped = f" ({report.skipped} from an earlier run)" if report.skipped else ""
+    print(f"{report.done} videos{skipped}, {report.crops} crops in {out}/")
+    faceless = [failure for failure in report.failures if failure.stage == "faces"]
+    for failure in faceless[:10]:
+        print(one_line(f"  {failure.video}: {failure.reason}"))
+    if len(report.failures) > 0:
+        print(f"{len(report.failures)} videos without crops: see {out / 'failures.csv'}")
+    if report.crops:
+        print("next: python -m deepfake.train" + (f" --data.root {out}" * (out != DEFAULT_OUT)))
+
+
+if __name__ == "__main__":
+    run(lambda: main(sys.argv[1:]))

@@ -1,0 +1,199 @@
+"""From a video to its faces: the same code for a training set and for one clip."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from preprocessing.appearance import is_cut, look_of, scene_of
+from preprocessing.cropping import crop_face
+from preprocessing.detection import FaceDetector
+from preprocessing.errors import VideoError
+from preprocessing.mtcnn import MTCNN
+from preprocessing.tracking import SeenFace, SeenFrame, link
+from preprocessing.types import Box, Detection, Face, Frame, Image, PreprocessOptions, Track
+from preprocessing.video import (
+    ReadReport,
+    VideoInfo,
+    evenly_spaced,
+    index_frames,
+    is_image,
+    read_frames,
+    read_photograph,
+)
+
+MAX_FACES = 40  # per frame, the largest ones
+MAX_TRACKS = 50  # per video, the longest ones
+MIN_TRACK_SHARE = 0.1  # of the frames; shorter tracks are mostly no faces
+MIN_BRIGHTNESS = 20.0  # mean of 0..255 inside the box: darker faces are silhouettes
+BATCH_PIXELS = 16_000_000  # decoded pixels held at a time: eight frames of 1080p
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """The faces of a video and how they were come by.
+
+    Args:
+        info: What the container says.
+        report: Frames wanted, read, damaged.
+        tracks: One per person.
+        faces: The crops, by track and frame.
+        rejected: Faces found but left out, by reason.
+        cuts_s: Times at which a new scene starts, in seconds.
+    """
+
+    info: VideoInfo
+    report: ReadReport
+    tracks: tuple[Track, ...]
+    faces: tuple[Face, ...]
+    rejected: dict[str, int] = field(default_factory=dict)
+    cuts_s: tuple[float, ...] = ()
+
+
+def make_detector(options: PreprocessOptions) -> FaceDetector:
+    """Return the face detector that some options ask for."""
+    return MTCNN(thresholds=options.thresholds, min_face_size=options.min_face_size)
+
+
+def extract_faces(
+    path: Path,
+    options: PreprocessOptions,
+    detector: FaceDetector,
+    *,
+    start_s: float = 0.0,
+    end_s: float | None = None,
+) -> Extraction:
+    """Find the people in a video and cut their faces out.
+
+    Args:
+        path: A video, or a photograph, which counts as a video of one frame.
+        options: Which frames, which crops.
+        detector: Finds the faces.
+        start_s: Begin of the span that is looked at, in seconds.
+        end_s: Its end; None for the end of the video.
+
+    Raises:
+        VideoError: The file cannot be used, or no frame of it can be decoded.
+    """
+    report = ReadReport()
+    if is_image(path):
+        info, frame = read_photograph(path)
+        report.wanted = report.read = 1
+        frames: Iterable[Frame] = [frame]
+    else:
+        index = index_frames(path)
+        info = index.info
+        positions = evenly_spaced(index.times_s, options.frames, start_s=start_s, end_s=end_s)
+        if not positions:
+            raise VideoError(
+                f"{path.name} has no frame between {start_s:g} s and {end_s} s; "
+                f"it lasts {info.duration_s:.1f} s"
+            )
+        frames = read_frames(path, index, positions, report)
+    seen, crops, rejected, cuts = _look_at(frames, options, detector)
+    if report.read == 0:
+        raise VideoError(
+            f"{path.name}: none of {report.wanted} frames could be decoded "
+            f"({report.corrupt} damaged, {report.errors} decoder errors)"
+        )
+    tracks, short = _keep_people(link(seen), read=report.read)
+    if short:
+        rejected["track too short"] = short
+    faces = tuple(
+        Face(track.id, detection, *crops[id(detection)])
+        for track in tracks
+        for detection in track.detections
+    )
+    return Extraction(info, report, tracks, faces, dict(rejected), tuple(cuts))
+
+
+def _look_at(
+    frames: Iterable[Frame], options: PreprocessOptions, detector: FaceDetector
+) -> tuple[list[SeenFrame], dict[int, tuple[Image, Box]], Counter[str], list[float]]:
+    """Detect, describe and crop, a few frames at a time; only crops are kept."""
+    seen: list[SeenFrame] = []
+    crops: dict[int, tuple[Image, Box]] = {}
+    rejected: Counter[str] = Counter()
+    cuts: list[float] = []
+    scene: NDArray[np.float32] | None = None
+    for batch in _batches(frames):
+        found = detector.detect([frame.image for frame in batch])
+        for frame, detections in zip(batch, found, strict=True):
+            before, scene = scene, scene_of(frame.image)
+            cut = before is not None and is_cut(before, scene)
+            if cut:
+                cuts.append(frame.time_s)
+            faces = []
+            for detection in _accept(frame, detections, options, rejected):
+                crops[id(detection)] = crop_face(
+                    frame.image,
+                    detection,
+                    margin=options.margin,
+                    shape=options.crop,
+                    max_size=options.crop_size,
+                )
+                faces.append(SeenFace(detection, look_of(frame.image, detection)))
+            seen.append(SeenFrame(frame.time_s, faces, cut))
+    return seen, crops, rejected, cuts
+
+
+def _batches(frames: Iterable[Frame]) -> Iterator[list[Frame]]:
+    batch: list[Frame] = []
+    for frame in frames:
+        batch.append(frame)
+        if sum(held.image.shape[0] * held.image.shape[1] for held in batch) >= BATCH_PIXELS:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _accept(
+    frame: Frame,
+    detections: Sequence[Detection],
+    options: PreprocessOptions,
+    rejected: "Counter[str]",
+) -> list[Detection]:
+    height, width = frame.image.shape[:2]
+    accepted: list[Detection] = []
+    for found in detections:
+        x0, y0, x1, y1 = found.box
+        if found.score < options.min_score:
+            rejected["probability of a face too low"] += 1
+        elif min(x1, width) - max(x0, 0) < (x1 - x0) / 2 or min(y1, height) - max(y0, 0) < (
+            (y1 - y0) / 2
+        ):
+            rejected["mostly outside the frame"] += 1
+        elif _brightness(frame.image, found.box) < MIN_BRIGHTNESS:
+            rejected["too dark"] += 1
+        elif len(accepted) == MAX_FACES:
+            rejected[f"more than {MAX_FACES} faces in a frame"] += 1
+        else:
+            accepted.append(
+                Detection(frame.index, frame.time_s, found.box, found.score, found.landmarks)
+            )
+    return accepted
+
+
+def _brightness(image: Image, box: Box) -> float:
+    x0, y0, x1, y1 = (max(0, round(edge)) for edge in box)
+    inside = image[y0 : y1 + 1, x0 : x1 + 1]
+    return float(inside.mean()) if inside.size else 0.0
+
+
+def _keep_people(tracks: Sequence[Track], *, read: int) -> tuple[tuple[Track, ...], int]:
+    """Leave out tracks too short to be a person, unless there is no other; number the rest."""
+    least = max(2, round(MIN_TRACK_SHARE * read)) if read > 2 else 1
+    longest = max((len(track.detections) for track in tracks), default=0)
+    least = min(least, longest)
+    kept = [track for track in tracks if len(track.detections) >= least]
+    if len(kept) > MAX_TRACKS:
+        best = sorted(kept, key=lambda track: (-len(track.detections), track.id))[:MAX_TRACKS]
+        kept = sorted(best, key=lambda track: track.id)
+    dropped = sum(len(track.detections) for track in tracks) - sum(
+        len(track.detections) for track in kept
+    )
+    return tuple(Track(n, track.detections) for n, track in enumerate(kept)), dropped

@@ -1,0 +1,211 @@
+"""A folder of crops that is right at every moment, whatever is killed."""
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from urllib.parse import quote
+
+from preprocessing.errors import ManifestError
+from preprocessing.images import encode_image
+from preprocessing.manifest import (
+    OPTIONS,
+    RECORD,
+    FaceRow,
+    VideoRecord,
+    iter_records,
+    read_options,
+    write_atomically,
+    write_manifest,
+)
+from preprocessing.pipeline import Extraction
+from preprocessing.types import Face, PreprocessOptions, Video
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+_NAME_LENGTH = 80
+
+
+def video_folder(video: Video) -> str:
+    """Return where a video's crops go, relative to the folder of crops.
+
+    Readable, safe on every file system, and different for different keys.
+    """
+    digest = hashlib.sha256(video.key.encode("utf-8", "surrogateescape")).hexdigest()[:10]
+    parents = [_safe(part) for part in (video.dataset, video.method, video.compression) if part]
+    return "/".join(["crops", *parents, f"{_safe(video.name)}-{digest}"])
+
+
+def _safe(name: str) -> str:
+    return _UNSAFE.sub("_", name).strip(".")[:_NAME_LENGTH] or "_"
+
+
+@contextmanager
+def locked(folder: Path, name: str) -> Iterator[None]:
+    """Hold a lock that ends with the process, however it ends.
+
+    Raises:
+        ManifestError: Another process holds it, or the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / name).open("a")
+    except OSError as error:
+        raise ManifestError(
+            f"{folder} cannot be written ({error.strerror}). Name another with --out."
+        ) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ManifestError(
+                f"{folder} is being written by another run. Wait for it, or name another --out."
+            ) from error
+        yield
+
+
+def keep_options(folder: Path, options: PreprocessOptions) -> None:
+    """Write the options beside the crops, or check that the ones there are the same.
+
+    Raises:
+        ManifestError: The folder was made with other options; the message names them.
+    """
+    if not (folder / OPTIONS).exists():
+        text = json.dumps(asdict(options), indent=1) + "\n"
+        write_atomically(folder / OPTIONS, text.encode())
+        return
+    before, now = asdict(read_options(folder)), asdict(options)
+    differ = [name for name in now if now[name] != before[name]]
+    if differ:
+        changes = ", ".join(f"{name} {before[name]} (now {now[name]})" for name in differ)
+        raise ManifestError(
+            f"{folder} was made with other options: {changes}. Name another --out, or delete it."
+        )
+
+
+def clean_temporary(folder: Path) -> None:
+    """Remove what a killed run left; call it with the lock held."""
+    for left in folder.glob(".tmp-*"):
+        shutil.rmtree(left, ignore_errors=True)
+    for left in (folder / "crops").glob("**/.*.tmp"):
+        left.unlink(missing_ok=True)
+
+
+def is_done(folder: Path, video: Video) -> bool:
+    """Tell whether a video's crops are there and were made from a file of its present size.
+
+    What is known of the video (label, identities, split) is brought up to date where it changed.
+    """
+    path = folder / video_folder(video) / RECORD
+    try:
+        record = VideoRecord.from_json(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return False
+    except (ManifestError, UnicodeDecodeError):
+        shutil.rmtree(path.parent)
+        return False
+    if not video.path.is_file() or record.info.file_bytes != video.path.stat().st_size:
+        shutil.rmtree(path.parent)
+        return False
+    if record.video != _portable(video):
+        fresh = replace(record, key=video.key, video=_portable(video))
+        write_atomically(path, fresh.to_json().encode())
+    return True
+
+
+def _portable(video: Video) -> Video:
+    """Return the video with a path that JSON can hold: undecodable bytes are percent-escaped."""
+    try:
+        str(video.path).encode()
+    except UnicodeEncodeError:
+        escaped = quote(os.fsencode(video.path), safe="/")
+        return replace(video, path=Path(escaped))
+    return video
+
+
+def store(folder: Path, video: Video, extraction: Extraction, options: PreprocessOptions) -> int:
+    """Write a video's crops and record, all or nothing; return how many crops.
+
+    Raises:
+        OSError: The disk is full or cannot be written; nothing is left of the video.
+    """
+    target = folder / video_folder(video)
+    digest = hashlib.sha256(str(target).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    temporary = folder / f".tmp-{digest}-{os.getpid()}"
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        temporary.mkdir(parents=True)
+        rows = []
+        for face in extraction.faces:
+            name = f"track{face.track:02}_frame{face.detection.frame:06}.{options.image_format}"
+            _write(temporary / name, encode_image(face.image, options.image_format))
+            rows.append(_row(face, name))
+        record = _record(video, extraction, rows)
+        _write(temporary / RECORD, record.to_json().encode())
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _sync_folder(temporary)
+        temporary.rename(target)
+        _sync_folder(target.parent)
+    except OSError:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    return len(rows)
+
+
+def _write(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(path: Path) -> None:
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
+def _row(face: Face, name: str) -> FaceRow:
+    found = face.detection
+    return FaceRow(
+        file=name,
+        track=face.track,
+        frame=found.frame,
+        time_s=round(found.time_s, 6),
+        box=tuple(round(float(edge), 2) for edge in found.box),
+        score=round(float(found.score), 5),
+        landmarks=tuple(round(float(value), 2) for value in found.landmarks.ravel()),
+        crop_box=tuple(float(edge) for edge in face.crop_box),
+    )
+
+
+def _record(video: Video, extraction: Extraction, rows: Sequence[FaceRow]) -> VideoRecord:
+    report = extraction.report
+    return VideoRecord(
+        key=video.key,
+        video=_portable(video),
+        info=extraction.info,
+        wanted=report.wanted,
+        read=report.read,
+        corrupt=report.corrupt,
+        errors=report.errors,
+        rejected=dict(sorted(extraction.rejected.items())),
+        faces=tuple(rows),
+    )
+
+
+def finish(folder: Path) -> list[VideoRecord]:
+    """Write the manifest of all videos in the folder; return their records, sorted by key."""
+    lock = (folder / ".manifest.lock").open("a")
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        found = sorted(iter_records(folder), key=lambda item: item[1].key)
+        write_manifest(folder, (crop for name, record in found for crop in record.crops(name)))
+    return [record for _, record in found]
