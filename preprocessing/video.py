@@ -21,8 +21,7 @@ from preprocessing.images import IMAGE_SUFFIXES, read_image
 from preprocessing.types import Frame, Image
 
 VIDEO_SUFFIXES = frozenset(
-    (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".ts")
-    + (".3gp", ".gif")
+    (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".gif")
 )
 MAX_PIXELS = 40_000_000  # per frame; 8K video has 33 million
 MAX_PACKETS = 20_000_000  # four days at 60 frames a second
