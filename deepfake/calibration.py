@@ -1,0 +1,281 @@
+"""From a video's raw score to a probability, and from there to a verdict. Imports no torch.
+
+All of it is fitted on validation videos and travels inside the checkpoint.
+
+* Probability: temperature with bias (Guo et al., ICML 2017; Platt, 1999), or isotonic regression.
+* Threshold: from a target rate of false alarms among validation reals, never from an accuracy,
+  which depends on how many fakes there happen to be.
+* Undecided band: by conformal risk control (Angelopoulos et al., ICLR 2024,
+  https://arxiv.org/abs/2208.02814) in each class. See `fit`.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from itertools import pairwise
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from deepfake.aggregation import CLIP
+from deepfake.errors import DeepfakeError
+from deepfake.types import VerdictLabel
+
+Method = Literal["none", "temperature", "isotonic"]
+Floats = NDArray[np.float64]
+VERSION = 1
+
+
+class CalibrationError(DeepfakeError):
+    """Validation scores that no calibration can be fitted on, or a stored one that is damaged."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How a raw video score becomes a probability and a verdict.
+
+    Args:
+        method: "none" leaves scores as they are.
+        temperature: The logit is divided by it; above 0.
+        bias: Added to the logit after that.
+        knots: Raw scores of the isotonic map, rising.
+        values: Probabilities at the knots, never falling; straight lines between them.
+        threshold: Probabilities from here up mean fake, where a yes or no is asked for.
+        low: Below it a video is called real; None calls none real.
+        high: From it up a video is called fake; None calls none fake.
+        false_alarms: The rate that the threshold was chosen for, in (0, 1).
+        target_error: The rate that the band was chosen for, in (0, 1).
+        reals: Real validation videos that it was fitted on.
+        fakes: Fake validation videos.
+    """
+
+    method: Method = "none"
+    temperature: float = 1.0
+    bias: float = 0.0
+    knots: tuple[float, ...] = ()
+    values: tuple[float, ...] = ()
+    threshold: float = 0.5
+    low: float | None = 0.5
+    high: float | None = 0.5
+    false_alarms: float = 0.05
+    target_error: float = 0.05
+    reals: int = 0
+    fakes: int = 0
+
+    def __post_init__(self) -> None:
+        if self.method not in ("none", "temperature", "isotonic"):
+            raise ValueError(f"method must be none, temperature or isotonic, got {self.method!r}")
+        if not (0 < self.temperature < math.inf and math.isfinite(self.bias)):
+            raise ValueError(
+                f"temperature must be above 0 and bias finite, got {self.temperature}, {self.bias}"
+            )
+        if len(self.knots) != len(self.values) or (self.method == "isotonic") != bool(self.knots):
+            raise ValueError(f"{len(self.knots)} knots and {len(self.values)} values do not fit")
+        for name, row in (("knots", self.knots), ("values", self.values)):
+            if any(b < a for a, b in pairwise(row)):
+                raise ValueError(f"{name} must not fall")
+        for name in ("threshold", "low", "high", "false_alarms", "target_error"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value <= 1:
+                raise ValueError(f"{name} must be in [0, 1], got {value}")
+        if self.low is not None and self.high is not None and self.low > self.high:
+            raise ValueError(f"low must not be above high, got {self.low} and {self.high}")
+
+    @property
+    def undecided(self) -> tuple[float, float]:
+        """The band [low, high) in which nothing is said, as far as it reaches into [0, 1]."""
+        return (0.0 if self.low is None else self.low, 1.0 if self.high is None else self.high)
+
+    def apply(self, score: float) -> float:
+        """Return the calibrated P(fake) of a raw video score in [0, 1]."""
+        return float(self.apply_all([score])[0])
+
+    def apply_all(self, scores: ArrayLike) -> Floats:
+        """Return calibrated P(fake) (N,) of raw scores (N,)."""
+        raw = np.asarray(scores, dtype=np.float64)
+        if self.method == "none":
+            return raw
+        if self.method == "isotonic":
+            return np.asarray(np.interp(raw, self.knots, self.values), dtype=np.float64)
+        return _sigmoid(_logit(raw) / self.temperature + self.bias)
+
+    def verdict(self, probability: float) -> VerdictLabel:
+        """Return what is said of a calibrated probability."""
+        if self.high is not None and probability >= self.high:
+            return "fake"
+        if self.low is not None and probability < self.low:
+            return "real"
+        return "undecided"
+
+    def limits(self) -> str:
+        """Say in words what this calibration cannot decide, empty where it can decide both ways."""
+        if self.low is not None and self.high is not None:
+            return ""
+        least = math.ceil(1 / self.target_error - 1 - 1e-9)
+        never = " or ".join(
+            name for name, side in (("real", self.low), ("fake", self.high)) if side is None
+        )
+        return (
+            f"No video is called {never}: {self.reals} real and {self.fakes} fake validation "
+            f"videos do not support an error of {self.target_error:.0%}. At least {least} of each "
+            "are needed, more where some are judged wrongly; or allow a larger error."
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types, for a checkpoint."""
+        content = asdict(self)
+        content["knots"], content["values"] = list(self.knots), list(self.values)
+        return {"version": VERSION, **content}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> "Calibration":
+        """Read what `to_dict` wrote.
+
+        Raises:
+            CalibrationError: It is something else; the message says what.
+        """
+        rest = dict(content)
+        version = rest.pop("version", None)
+        unknown = sorted(set(rest) - {field.name for field in fields(cls)})
+        if version != VERSION or unknown:
+            raise CalibrationError(
+                f"A calibration of version {version} with unknown {unknown or 'nothing'}; this "
+                f"program reads version {VERSION}. Update it or fit the calibration again."
+            )
+        try:
+            for name in ("knots", "values"):
+                rest[name] = tuple(float(value) for value in rest.get(name, ()))
+            return cls(**rest)
+        except (TypeError, ValueError) as error:
+            raise CalibrationError(f"A damaged calibration: {error}. Fit it again.") from error
+
+
+def fit(
+    labels: Sequence[int],
+    scores: Sequence[float],
+    *,
+    method: Method = "temperature",
+    false_alarms: float = 0.05,
+    target_error: float = 0.05,
+) -> Calibration:
+    """Fit probability, threshold and undecided band on validation videos.
+
+    The threshold is the lowest with (false alarms + 1) / (reals + 1) <= `false_alarms`: a new real
+    video, exchangeable with those of validation, is above it with at most that probability. With
+    too few reals for that, it lies above the highest of them.
+
+    The band is the narrowest for which (a) at most `target_error` of new reals are called fake and
+    of new fakes real, by the same rule in each class, and (b) among the decided validation videos
+    (errors + 2) / (decided + 2) <= `target_error`, one imagined error for each side. (a) holds
+    exactly and for any mix of classes; (b) speaks for the mix in validation, and nearly, since the
+    band was chosen on these videos. Where the videos are too few, as with fewer than 19 of a class
+    at 5 %, nothing is decided, and `Calibration.limits` says so.
+
+    Args:
+        labels: 0 real, 1 fake, one per video.
+        scores: Raw P(fake) in [0, 1], one per video.
+        method: Isotonic follows any shape, but needs hundreds of videos.
+        false_alarms: Reals called fake by the threshold, in (0, 1).
+        target_error: Largest error among decided videos, in (0, 1).
+
+    Raises:
+        CalibrationError: A class is missing, or a score is no number in [0, 1].
+    """
+    y, raw = np.asarray(labels, dtype=np.int64), np.asarray(scores, dtype=np.float64)
+    reals, fakes = int((y == 0).sum()), int((y == 1).sum())
+    if not (0 < false_alarms < 1 and 0 < target_error < 1):
+        raise ValueError(f"rates must be in (0, 1), got {false_alarms} and {target_error}")
+    if y.shape != raw.shape or y.ndim != 1 or reals + fakes != y.size:
+        raise ValueError(f"labels and scores must be (N,) with labels 0 or 1, got {y.shape}")
+    if not reals or not fakes:
+        raise CalibrationError(
+            f"A calibration needs real and fake validation videos, found {reals} real and {fakes} "
+            "fake ones. Put videos of both classes into the validation split."
+        )
+    if not ((raw >= 0) & (raw <= 1)).all():
+        raise CalibrationError("Validation scores must be in [0, 1]; the network gives others.")
+    mapping = _mapping(y, raw, method)
+    p = mapping.apply_all(raw)
+    allowed = math.floor(false_alarms * (reals + 1) + 1e-9) - 1
+    threshold = _above(p, p[y == 0], max(allowed, 0))
+    low, high = _band(y, p, threshold, target_error)
+    content = {field.name: getattr(mapping, field.name) for field in fields(Calibration)}
+    content.update(threshold=threshold, low=low, high=high, reals=reals, fakes=fakes)
+    content.update(false_alarms=false_alarms, target_error=target_error)
+    return Calibration(**content)
+
+
+def _mapping(y: NDArray[np.int64], raw: Floats, method: Method) -> Calibration:
+    if method == "none":
+        return Calibration()
+    # Platt's targets: with 0 and 1, separable classes would drive the temperature to 0.
+    top = (y.sum() + 1) / (y.sum() + 2)
+    bottom = 1 / ((1 - y).sum() + 2)
+    if method == "isotonic":
+        from sklearn.isotonic import IsotonicRegression
+
+        line = IsotonicRegression(y_min=bottom, y_max=top, out_of_bounds="clip").fit(raw, y)
+        knots = tuple(float(x) for x in line.X_thresholds_)
+        values = tuple(float(v) for v in np.maximum.accumulate(line.y_thresholds_))
+        return Calibration(method="isotonic", knots=knots, values=values)
+    from scipy.optimize import minimize
+
+    logits, target = _logit(raw), np.where(y == 1, top, bottom)
+
+    def loss(parameters: Floats) -> float:
+        z = logits * np.exp(-parameters[0]) + parameters[1]
+        return float(np.mean(np.logaddexp(0, z) - target * z))
+
+    found = minimize(
+        loss, np.zeros(2), method="L-BFGS-B", bounds=[(-4, 7), (-20, 20)], options={"ftol": 1e-14}
+    )
+    return Calibration(
+        method="temperature", temperature=float(np.exp(found.x[0])), bias=float(found.x[1])
+    )
+
+
+def _band(
+    y: NDArray[np.int64], p: Floats, threshold: float, target: float
+) -> tuple[float | None, float | None]:
+    """Return low and high of the narrowest band around the threshold that keeps the target."""
+    reals, fakes = p[y == 0], p[y == 1]
+    most_real = math.floor(target * (reals.size + 1) + 1e-9)
+    most_fake = math.floor(target * (fakes.size + 1) + 1e-9)
+    levels = {k / (reals.size + 1) for k in range(1, most_real + 1)}
+    levels |= {k / (fakes.size + 1) for k in range(1, most_fake + 1)}
+    for level in sorted(levels, reverse=True):
+        alarms = math.floor(level * (reals.size + 1) + 1e-9) - 1
+        misses = math.floor(level * (fakes.size + 1) + 1e-9) - 1
+        high = None if alarms < 0 else max(_above(p, reals, alarms), threshold)
+        low = None if misses < 0 else min(1 - _above(1 - p, 1 - fakes, misses), threshold)
+        called_fake = p >= high if high is not None else np.zeros(p.size, dtype=bool)
+        called_real = p < low if low is not None else np.zeros(p.size, dtype=bool)
+        errors = int((called_fake & (y == 0)).sum() + (called_real & (y == 1)).sum())
+        decided = int(called_fake.sum() + called_real.sum())
+        sides = (low is not None) + (high is not None)
+        if decided and (errors + sides) / (decided + sides) <= target + 1e-9:
+            return low, high
+    return None, None
+
+
+def _above(everyone: Floats, group: Floats, count: int) -> float:
+    """Return a threshold with at most `count` of the group at or above it.
+
+    It lies midway to the next higher score of anyone, so that neither side is touched.
+    """
+    if count >= group.size:
+        return 0.0
+    edge = np.sort(group)[::-1][count]
+    higher = everyone[everyone > edge]
+    upper = higher.min() if higher.size else 1.0
+    return float(np.nextafter(edge, 2.0) if upper <= edge else (edge + upper) / 2)
+
+
+def _logit(scores: Floats) -> Floats:
+    clipped = np.clip(scores, CLIP, 1 - CLIP)
+    return np.asarray(np.log(clipped) - np.log1p(-clipped), dtype=np.float64)
+
+
+def _sigmoid(logits: Floats) -> Floats:
+    return np.asarray(1 / (1 + np.exp(-logits)), dtype=np.float64)
