@@ -26,7 +26,8 @@ class InputRecipe:
         std: Divided by per channel.
         resize: "squash" ignores the crop's shape, "pad" keeps it and adds black below and to the
             right, "pad_centred" on both sides.
-        interpolation: "area" averages when it shrinks and is linear when it enlarges.
+        interpolation: "area" averages when it shrinks and is linear when it enlarges,
+            "area_cubic" is cubic then.
     """
 
     image_size: int = 224
@@ -35,7 +36,7 @@ class InputRecipe:
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     resize: Literal["squash", "pad", "pad_centred"] = "squash"
-    interpolation: Literal["area", "linear", "cubic", "nearest"] = "area"
+    interpolation: Literal["area", "area_cubic", "linear", "cubic", "nearest"] = "area"
 
     def __post_init__(self) -> None:
         if self.image_size < 1:
@@ -66,7 +67,7 @@ class InputRecipe:
         elif self.values == "stretch":
             low, high = face.min(), face.max()
             face = (face - low) / max(high - low, np.float32(1))
-        mean, std = np.float32(self.mean), np.float32(self.std)
+        mean, std = np.array(self.mean, np.float32), np.array(self.std, np.float32)
         return np.ascontiguousarray(((face - mean) / std).transpose(2, 0, 1), dtype=np.float32)
 
     def prepare(self, image: Image) -> NDArray[np.float32]:
@@ -79,9 +80,10 @@ class InputRecipe:
         shrinks = width * height < image.shape[0] * image.shape[1]
         modes = {
             "area": cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR,
+            "area_cubic": cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC,
             "linear": cv2.INTER_LINEAR,
             "cubic": cv2.INTER_CUBIC,
-            "nearest": cv2.INTER_NEAREST,
+            "nearest": cv2.INTER_NEAREST_EXACT,  # as Pillow; INTER_NEAREST is off by half a pixel
         }
         mode = modes[self.interpolation]
         return np.asarray(cv2.resize(image, (width, height), interpolation=mode), dtype=np.uint8)

@@ -3,9 +3,12 @@
 import re
 from collections.abc import Collection, Mapping, Sequence
 
+import torch
 from torch import Tensor, nn
 
 from deepfake.errors import CheckpointError
+
+UNSHRUNK = 4096  # a crop_size: published code resizes a crop once, to the network's size
 
 
 def rename(state: Mapping[str, Tensor], rules: Sequence[tuple[str, str]]) -> dict[str, Tensor]:
@@ -17,6 +20,30 @@ def rename(state: Mapping[str, Tensor], rules: Sequence[tuple[str, str]]) -> dic
             name = re.sub(pattern, replacement, name)
         renamed[name] = tensor
     return renamed
+
+
+def fake_minus_real(columns: Tensor, *, fake: int) -> Tensor:
+    """Return the row (1, ...) that gives z_fake - z_real, of a head's two rows (2, ...).
+
+    Args:
+        columns: Weight or bias of the head.
+        fake: Which of the two columns is that of fake.
+    """
+    difference = columns[fake].double() - columns[1 - fake].double()
+    return difference.to(columns.dtype)[None]
+
+
+def split_qkv(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors with each `to_qkv` as `query` and `key_value`."""
+    split = {}
+    for name, tensor in state.items():
+        if ".to_qkv." in name:
+            query, key, value = tensor.chunk(3)
+            split[name.replace("to_qkv", "query")] = query
+            split[name.replace("to_qkv", "key_value")] = torch.cat([key, value])
+        else:
+            split[name] = tensor
+    return split
 
 
 def load_strictly(

@@ -1,0 +1,163 @@
+"""MesoNet's four weight files, written by Keras.
+
+Afchar et al., WIFS 2018, https://arxiv.org/abs/1809.00888. Files `Meso4_{DF,F2F}.h5` and
+`MesoInception_{DF,F2F}.h5` of DariusAf/MesoNet. Their output is P(real); here it is turned.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from deepfake.errors import CheckpointError
+from deepfake.models.mesonet import Meso4, MesoInception4
+from deepfake.published.base import PublishedModel
+from deepfake.published.convert import UNSHRUNK, load_strictly
+from deepfake.recipe import InputRecipe
+from preprocessing.types import PreprocessOptions
+
+MAX_VALUES = 1_000_000  # in one data set; the largest of these files has 16,384
+MAX_ENTRIES = 1_000  # groups and data sets; these files have at most 87
+NAME = re.compile(r"^(?:.*/)?(conv2d|batch_normalization|dense)(?:_(\d+))?/(\w+):0$")
+KINDS = {"kernel": "weight", "gamma": "weight", "beta": "bias", "bias": "bias"}
+STATISTICS = {"moving_mean": "running_mean", "moving_variance": "running_var"}
+# Our places of the convolutions, in the order in which Keras numbered them.
+MESO4 = [f"layers.{layer}.0.0" for layer in range(4)]
+INCEPTION = [
+    f"layers.{layer}.0.branches.{place}"
+    for layer in range(2)
+    for place in ("0.0", "1.0", "1.2", "2.0", "2.2", "3.0", "3.2")
+] + MESO4[2:]
+
+
+def read_h5(path: Path) -> dict[str, Tensor]:
+    """Return the arrays of a Keras weight file by their full names, as float32.
+
+    Reads plain arrays of numbers of bounded size only: no links to other files, no external
+    storage, no objects.
+
+    Raises:
+        CheckpointError: h5py is missing, or the file is damaged or holds anything else.
+    """
+    try:
+        import h5py
+    except ImportError as error:
+        raise CheckpointError(
+            f"{path.name} is a Keras file and h5py is not installed. "
+            "Run `pip install 'deepfake[keras]'`."
+        ) from error
+    tensors: dict[str, Tensor] = {}
+    entries = 0
+
+    def visit(name: str, entry: Any) -> None:  # noqa: ANN401
+        nonlocal entries
+        entries += 1
+        if entries > MAX_ENTRIES:
+            raise CheckpointError(f"{path} has over {MAX_ENTRIES} entries; MesoNet's have 87.")
+        if isinstance(entry, h5py.Dataset):
+            tensors[name] = _read(path, name, entry)
+
+    try:
+        with h5py.File(path, "r") as file:
+            file.visititems(visit)
+    except (OSError, RuntimeError, KeyError, ValueError) as error:
+        raise CheckpointError(
+            f"{path} is damaged: expected a Keras weight file, found {error}. Download it again."
+        ) from error
+    return tensors
+
+
+def _read(path: Path, name: str, entry: Any) -> Tensor:  # noqa: ANN401
+    if entry.dtype.kind not in "fiu" or entry.external or entry.is_virtual:
+        raise CheckpointError(
+            f"{path} holds {name} of type {entry.dtype}, stored "
+            f"{'elsewhere' if entry.external or entry.is_virtual else 'inside'}; only arrays of "
+            "numbers inside the file are read. Give a file of weights alone."
+        )
+    if entry.size is None or entry.size > MAX_VALUES:
+        raise CheckpointError(
+            f"{path} holds {name} of shape {entry.shape}; at most {MAX_VALUES} values are read, "
+            "since MesoNet's largest has 16,384. Is it another network's file?"
+        )
+    return torch.from_numpy(np.asarray(entry[()], dtype=np.float32).copy())
+
+
+def matches(state: Mapping[str, Tensor]) -> bool:
+    """Say whether these are arrays of Meso4 or MesoInception4."""
+    try:
+        return len(_layers(state)["conv2d"]) in (len(MESO4), len(INCEPTION))
+    except (CheckpointError, KeyError):
+        return False
+
+
+def load(state: Mapping[str, Tensor]) -> PublishedModel:
+    """Return the network with its recipe."""
+    layers = _layers(state)
+    is_meso4 = len(layers["conv2d"]) == len(MESO4)
+    name = "meso4" if is_meso4 else "mesoinception4"
+    network = Meso4() if is_meso4 else MesoInception4()
+    places = {
+        "conv2d": MESO4 if is_meso4 else INCEPTION,
+        "batch_normalization": [f"layers.{layer}.1" for layer in range(4)],
+        "dense": ["hidden.1", "head.1"],
+    }
+    tensors: dict[str, Tensor] = {}
+    for kind, found in layers.items():
+        if len(found) != len(places[kind]):
+            raise CheckpointError(
+                f"Not a {name} file: expected {len(places[kind])} layers {kind}, found "
+                f"{len(found)}."
+            )
+        for place, arrays in zip(places[kind], found, strict=True):
+            for array, tensor in arrays.items():
+                ours = KINDS.get(array) or STATISTICS.get(array, array)
+                tensors[f"{place}.{ours}"] = _transposed(tensor) if array == "kernel" else tensor
+            if kind == "batch_normalization":
+                tensors[f"{place}.num_batches_tracked"] = torch.tensor(0)
+    for parameter in ("head.1.weight", "head.1.bias"):
+        tensors[parameter] = -tensors[parameter]  # the logit of real becomes that of fake
+    load_strictly(network, tensors, family=name)
+    return PublishedModel(
+        name=name,
+        network=network,
+        recipe=InputRecipe(
+            image_size=256, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), interpolation="nearest"
+        ),
+        preprocess=PreprocessOptions(margin=0.15, crop="aligned", crop_size=UNSHRUNK),
+        output=(
+            "minus the published logit, whose sigmoid is P(real); published with faces found and "
+            "aligned by face_recognition, here by MTCNN, with a margin chosen by eye"
+        ),
+        licence="Apache-2.0",
+        aggregation="mean",
+    )
+
+
+def _layers(state: Mapping[str, Tensor]) -> dict[str, list[dict[str, Tensor]]]:
+    """Return each kind's layers, in the order of their numbers, as arrays by name."""
+    numbered: dict[str, dict[int, dict[str, Tensor]]] = {}
+    for name, tensor in state.items():
+        match = NAME.match(name)
+        if match is None:
+            raise CheckpointError(f"Not a MesoNet file: it holds {name}.")
+        kind, number, array = match[1], int(match[2] or 0), match[3]
+        numbered.setdefault(kind, {}).setdefault(number, {})[array] = tensor
+    return {kind: [layers[n] for n in sorted(layers)] for kind, layers in numbered.items()}
+
+
+def _transposed(kernel: Tensor) -> Tensor:
+    """Return a kernel (H, W, in, out) or (in, out) as torch has it: (out, in, H, W), (out, in).
+
+    The first dense kernel takes a map (8, 8, 16) flattened by row, column, channel; ours takes it
+    by channel, row, column.
+    """
+    if kernel.ndim == 4:
+        return kernel.permute(3, 2, 0, 1).contiguous()
+    weight = kernel.mT
+    if weight.shape[1] == 1024:
+        weight = weight.reshape(-1, 8, 8, 16).permute(0, 3, 1, 2).flatten(1)
+    return weight.contiguous()

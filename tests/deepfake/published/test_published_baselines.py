@@ -1,0 +1,224 @@
+"""Published baselines give the published logits, and bring the published recipe."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from deepfake.aggregation import by_name
+from deepfake.errors import CheckpointError
+from deepfake.models.attention_efficientnet import EfficientNetAutoAttB4
+from deepfake.models.efficientnet import EfficientNet, Padding
+from deepfake.published import deepfakebench, deepware, polimi, sbi, selimsef
+from deepfake.published.base import PublishedModel
+from deepfake.published.convert import fake_minus_real
+from deepfake.published.load import load_published
+from deepfake.recipe import IMAGENET_MEAN, IMAGENET_STD, InputRecipe
+
+State = dict[str, Tensor]
+Make = Callable[[Iterable[tuple[str, Iterable[int]]], int, float], State]
+
+
+class Published(Protocol):
+    def state(self, prefix: str = "") -> State: ...
+    def images(self) -> NDArray[np.float32]: ...
+    def check(self, logits: Tensor, key: str = "logits") -> None: ...
+
+
+Read = Callable[[str], Published]
+
+# As in the reference: size, resize, mean; margin on each side and shape of the crop; video rule.
+RECIPES = {
+    "selimsef_b7": (380, "pad_centred", IMAGENET_MEAN, 1 / 3, "box", "selimsef_confident"),
+    "deepware_b7": (380, "squash", IMAGENET_MEAN, 0.325, "square", "deepware_identity"),
+    "sbi_efficientnet_b4": (380, "squash", (0, 0, 0), 1 / 8, "box", "sbi_frame_max_mean"),
+    "deepfakebench_efficientnet_b4": (256, "squash", (0.5,) * 3, 0.15, "aligned", "mean"),
+    "deepfakebench_xception": (256, "squash", (0.5,) * 3, 0.15, "aligned", "mean"),
+    "polimi_efficientnet_b4": (224, "squash", IMAGENET_MEAN, 0.2, "square", "mean_logit"),
+    "polimi_efficientnet_autoatt_b4": (224, "squash", IMAGENET_MEAN, 0.2, "square", "mean_logit"),
+    "cvit": (224, "squash", IMAGENET_MEAN, 0.05, "box", "mean"),
+    "cvit2": (224, "squash", IMAGENET_MEAN, 0.05, "box", "mean"),
+}
+
+
+def scored(model: PublishedModel, images: NDArray[np.float32]) -> Tensor:
+    """Return the logits of images (B, 3, S, S) in 0..255, normalised by the model's recipe."""
+    recipe = model.recipe
+    mean, std = torch.tensor(recipe.mean)[:, None, None], torch.tensor(recipe.std)[:, None, None]
+    with torch.no_grad():
+        logits: Tensor = model.network((torch.from_numpy(images / 255).float() - mean) / std)
+    return logits
+
+
+def keeps_recipe(model: PublishedModel) -> None:
+    recipe, preprocess = model.recipe, model.preprocess
+    found = (
+        *(recipe.image_size, recipe.resize, recipe.mean),
+        *(preprocess.margin, preprocess.crop, model.aggregation),
+    )
+    assert found == RECIPES[model.name]
+    assert recipe.colour == "RGB"
+    assert by_name(model.aggregation) is not None
+    assert not model.network.training
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("sbi_efficientnet_b4", "logits"),
+        ("deepfakebench_efficientnet_b4", "logits"),
+        ("deepfakebench_xception", "logits"),
+        ("polimi_efficientnet_b4", "logits_size_aware_padding"),
+        ("polimi_efficientnet_autoatt_b4", "logits_size_aware_padding"),
+        pytest.param("cvit", "logits_each_alone", marks=pytest.mark.slow),
+        pytest.param("cvit2", "logits", marks=pytest.mark.slow),
+    ],
+)
+def test_logits_are_the_published_ones(name: str, key: str, reference: Read) -> None:
+    published = reference(name)
+    model = load_published(published.state())
+    assert model.name == name
+    published.check(scored(model, published.images()), key)
+    keeps_recipe(model)
+
+
+@pytest.mark.realdata
+@pytest.mark.slow
+def test_the_challenge_winner_and_deepware_share_the_network(reference: Read) -> None:
+    published = reference("selimsef_b7")
+    state = published.state()
+    file: Any = {"epoch": 1, "state_dict": {f"module.{k}": state[k] for k in state}}
+    winner = load_published(file)
+    assert winner.name == "selimsef_b7"
+    published.check(scored(winner, published.images()))
+    keeps_recipe(winner)
+    assert winner.preprocess.thresholds == (0.7, 0.8, 0.8)
+
+    scanner = load_published(state)
+    assert (scanner.name, scanner.recipe.values) == ("deepware_b7", "stretch")
+    keeps_recipe(scanner)
+    for ours, theirs in zip(scanner.network.parameters(), winner.network.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize("name", ["polimi_efficientnet_b4", "polimi_efficientnet_autoatt_b4"])
+def test_nominal_padding_is_that_of_the_newer_backbone(name: str, reference: Read) -> None:
+    published = reference(name)
+    model = polimi.load(published.state(), padding="nominal")
+    published.check(scored(model, published.images()))
+
+
+@pytest.mark.realdata
+def test_unused_and_dropout_variants_of_xception_load(reference: Read) -> None:
+    published = reference("deepfakebench_xception")
+    state = {
+        name.replace("last_linear.", "last_linear.1."): tensor
+        for name, tensor in published.state("module.").items()
+        if "adjust_channel" not in name
+    }
+    published.check(scored(load_published(state), published.images()))
+    state["module.backbone.adjust_channel.7.weight"] = torch.zeros(1)
+    with pytest.raises(CheckpointError, match=r"1 unknown .*adjust_channel\.7"):
+        load_published(state)
+
+
+# Logits of the published EfficientNetAutoAttB4 and EfficientNet-B4 with made weights, as in the
+# reference numbers, repeated here so that they are checked without them.
+AUTO_ATT: dict[Padding, list[float]] = {
+    "input": [2.0284433364868164, 2.5024425983428955, -2.811600923538208, 5.159317970275879],
+    "nominal": [2.5976812839508057, 6.661451816558838, -7.857612133026123, 5.631793022155762],
+}
+SBI = [-0.4039112, -1.6401712, -0.8697186, -0.0353611]
+
+
+def published_names(network: EfficientNet, prefix: str, head: str) -> list[tuple[str, list[int]]]:
+    """Return (name, shape) of the published tensors that our network's are made of."""
+    names = []
+    for name, tensor in network.state_dict().items():
+        kind, _, rest = name.partition(".")
+        shape = list(tensor.shape)
+        if kind == "head":
+            names.append((f"{head}.{rest.removeprefix('1.')}", shape))
+        else:
+            names.append((prefix + ("attconv." if kind == "attention" else "") + rest, shape))
+    return names
+
+
+@pytest.fixture(scope="module")
+def auto_att(made: Make) -> State:
+    names = published_names(EfficientNetAutoAttB4(), "efficientnet.", "classifier")
+    return made(names, 1, 1.5)
+
+
+@pytest.mark.parametrize("padding", ["input", "nominal"])
+def test_made_weights_give_known_logits(
+    padding: Padding, auto_att: State, made_faces: Callable[..., Tensor]
+) -> None:
+    faces = made_faces(224, 1, IMAGENET_MEAN, IMAGENET_STD)
+    model = polimi.load(auto_att, padding=padding)
+    assert model.name == "polimi_efficientnet_autoatt_b4"
+    with torch.no_grad():
+        logits = model.network(faces)
+    torch.testing.assert_close(logits, torch.tensor(AUTO_ATT[padding]), rtol=1e-4, atol=5.8e-3)
+    assert sum(p.numel() for p in model.network.parameters()) == 17_550_466
+
+
+def test_two_columns_become_one_logit(made: Make, made_faces: Callable[..., Tensor]) -> None:
+    names = published_names(EfficientNet(), "net.", "net._fc")
+    two = [(name, [2, *shape[1:]] if "_fc." in name else shape) for name, shape in names]
+    file: Any = {"model": made(two, 1, 1.55)}
+    model = load_published(file)
+    assert model.name == "sbi_efficientnet_b4"
+    with torch.no_grad():
+        logits = model.network(made_faces(380, 1, (0, 0, 0), (1, 1, 1)))
+    torch.testing.assert_close(logits, torch.tensor(SBI), rtol=1e-4, atol=1e-3)
+
+
+def test_fake_minus_real_is_the_difference_of_the_rows() -> None:
+    weight = torch.tensor([[1.0, 2.0], [5.0, 3.0]])
+    assert fake_minus_real(weight, fake=1).tolist() == [[4.0, 1.0]]
+    assert fake_minus_real(weight[:, 0], fake=0).tolist() == [-4.0]
+
+
+def test_similar_networks_are_told_apart_by_prefix_and_head() -> None:
+    def state(*names: str, rows: int = 1) -> State:
+        return {name: torch.zeros(rows, 4) for name in names}
+
+    b7 = state("encoder.conv_stem.weight", "fc.weight")
+    winner = {f"module.{name}": tensor for name, tensor in b7.items()}
+    candidates = {
+        deepware: b7,
+        selimsef: winner,
+        sbi: state("net._conv_stem.weight", "net._fc.weight", "net._fc.bias", rows=2),
+        deepfakebench: state(
+            "backbone.efficientnet._conv_stem.weight", "backbone.last_layer.weight", rows=2
+        ),
+        polimi: state("efficientnet._conv_stem.weight", "classifier.weight"),
+    }
+    for family in candidates:
+        matching = [other for other, tensors in candidates.items() if family.matches(tensors)]
+        assert matching == [family]
+
+
+def test_a_missing_tensor_is_named(auto_att: State, tmp_path: Path) -> None:
+    file = tmp_path / "EfficientNetAutoAttB4_FFPP.pth"
+    torch.save({"net": {k: v for k, v in auto_att.items() if k != "classifier.bias"}}, file)
+    with pytest.raises(CheckpointError, match=r"polimi_efficientnet_autoatt_b4.*1 missing \(head"):
+        load_published(file)
+
+
+def test_area_cubic_is_cubic_only_where_it_enlarges() -> None:
+    image = torch.randint(0, 256, (40, 40, 3), generator=torch.Generator().manual_seed(0))
+    crop = image.to(torch.uint8).numpy()
+    expected: dict[int, Literal["area", "cubic"]] = {20: "area", 80: "cubic"}
+    for size, interpolation in expected.items():
+        recipe = InputRecipe(image_size=size, interpolation="area_cubic")
+        same = InputRecipe(image_size=size, interpolation=interpolation)
+        assert (recipe.prepare(crop) == same.prepare(crop)).all()
