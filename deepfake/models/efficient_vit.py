@@ -92,7 +92,7 @@ class EfficientViT(nn.Module):
     def tokens(self, faces: Tensor) -> Tensor:
         """Return the encoder's input (B, N, D): the class token, then the patches by row."""
         patches = self.embed(to_patches(self.backbone(faces), self.patch_size))
-        tokens = torch.cat([self.class_token.expand(len(patches), -1, -1), patches], dim=1)
+        tokens = torch.cat([self.class_token.expand(patches.shape[0], -1, -1), patches], dim=1)
         embedded: Tensor = self.embedding_dropout(tokens + self.positions[:1])
         return embedded
 

@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor
 
 from deepfake.models.efficient_vit import EfficientViT
 from deepfake.published.base import PublishedModel
-from deepfake.published.convert import load_strictly, rename
+from deepfake.published.convert import load_strictly, rename, split_qkv
 from deepfake.recipe import InputRecipe
 from preprocessing.types import PreprocessOptions
 
@@ -18,7 +17,8 @@ RECIPE = InputRecipe(
     values="byte",
     mean=(0.0, 0.0, 0.0),
     std=(1.0, 1.0, 1.0),
-    resize="pad",
+    resize="pad_centred",
+    interpolation="area",
 )
 # MTCNN on frames of half size; the box is widened to a square, without margin.
 PREPROCESS = PreprocessOptions(margin=0.0, crop="square", thresholds=(0.85, 0.95, 0.95))
@@ -46,7 +46,7 @@ def matches(state: Mapping[str, Tensor]) -> bool:
 def load(state: Mapping[str, Tensor]) -> PublishedModel:
     """Return the published network; every face scores as in the first place of a batch."""
     network = EfficientViT.published()
-    load_strictly(network, _split_qkv(rename(state, RULES)), family="Efficient ViT")
+    load_strictly(network, split_qkv(rename(state, RULES)), family="Efficient ViT")
     return PublishedModel(
         name="efficient_vit",
         network=network,
@@ -54,17 +54,5 @@ def load(state: Mapping[str, Tensor]) -> PublishedModel:
         preprocess=PREPROCESS,
         output=OUTPUT,
         licence="MIT",
+        aggregation="coccomini_identity_round",
     )
-
-
-def _split_qkv(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors with queries apart from keys and values."""
-    split = {}
-    for name, tensor in state.items():
-        if ".to_qkv." in name:
-            query, key, value = tensor.chunk(3)
-            split[name.replace("to_qkv", "query")] = query
-            split[name.replace("to_qkv", "key_value")] = torch.cat([key, value])
-        else:
-            split[name] = tensor
-    return split
