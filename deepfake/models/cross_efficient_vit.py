@@ -258,7 +258,7 @@ class CrossEfficientViT(nn.Module):
 
     def forward(self, faces: Tensor) -> Tensor:
         """Return logits (B,) for normalised faces (B, 3, H, W)."""
-        deep, shallow = torch.split(self.forward_features(faces), self.widths, dim=1)
+        deep, shallow = torch.split(self.forward_features(faces), list(self.widths), dim=1)
         logits: Tensor = self.deep_head(deep) + self.shallow_head(shallow)
         return logits.squeeze(1)
 
