@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from deepfake.errors import DeepfakeError
+from preprocessing.images import IMAGE_SUFFIXES
 from preprocessing.types import Label, Split, Video
 
 VIDEO_SUFFIXES = frozenset(
@@ -68,6 +69,11 @@ class VideoSource(Protocol):
 def is_video(path: Path) -> bool:
     """Say whether the suffix is a video's and the file is not hidden (macOS writes ._x.mp4)."""
     return path.suffix.lower() in VIDEO_SUFFIXES and not path.name.startswith(".")
+
+
+def is_photograph(path: Path) -> bool:
+    """Say whether the file is an image, which counts as a video of one frame, and not hidden."""
+    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
 
 
 def walk(folder: Path) -> Iterator[Path]:

@@ -3,7 +3,13 @@
 from collections import Counter
 from pathlib import Path
 
-from deepfake.data.sources.base import SourceError, VideoSource, is_video, walk
+from deepfake.data.sources.base import (
+    SourceError,
+    VideoSource,
+    is_photograph,
+    is_video,
+    walk,
+)
 from deepfake.data.sources.celeb_df import CelebDF
 from deepfake.data.sources.deeper_forensics import DeeperForensics
 from deepfake.data.sources.df40 import DF40
@@ -83,7 +89,7 @@ def find_source(root: Path, source: str = "auto") -> VideoSource:
 def _from_file(path: Path) -> list[Video]:
     if path.suffix.lower() == ".csv":
         return read_table(path, path.parent)
-    if not is_video(path):
+    if not is_video(path) and not is_photograph(path):
         raise SourceError(
             f"{path} is not a video: its suffix is {path.suffix or 'empty'!r}. "
             "Give a video, a folder of videos or a CSV with columns path,label."

@@ -1,6 +1,6 @@
 """Any folder, file or pattern: `real/` and `fake/` give labels, everything else has none."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +8,7 @@ from deepfake.data.sources.base import (
     OfficialCount,
     SourceError,
     by_key,
+    is_photograph,
     is_video,
     names_for,
     walk,
@@ -29,7 +30,8 @@ class Folder:
 
     `real/a.mp4` and `fake/a.mp4` are labelled and taken as partners: the fake's source is the real
     one of equal name. A split's folder may stand above: `train/real/a.mp4`. All other videos have
-    no label. Nobody is known by name, so every real video is its own group.
+    no label. Nobody is known by name, so every real video is its own group. Photographs are read
+    where there is no video at all.
     """
 
     name = "folder"
@@ -38,12 +40,12 @@ class Folder:
     official: tuple[OfficialCount, ...] = ()
 
     def matches(self, root: Path) -> bool:
-        """Say whether there is any video below."""
-        return any(is_video(path) for path in walk(root))
+        """Say whether there is any video or photograph below."""
+        return any(is_video(path) or is_photograph(path) for path in walk(root))
 
     def videos(self, root: Path) -> list[Video]:
         """Return the videos below the folder, sorted by key."""
-        return self.named([path for path in walk(root) if is_video(path)], root)
+        return self.named(_readable(walk(root)), root)
 
     def missing(self, root: Path) -> list[str]:
         """Say which label has no video."""
@@ -61,6 +63,12 @@ class Folder:
             for video in found
         ]
         return by_key(partnered)
+
+
+def _readable(paths: Iterable[Path]) -> list[Path]:
+    """Return the videos, or the photographs where there are none: most lie beside a video."""
+    known = [path for path in paths if is_video(path) or is_photograph(path)]
+    return [path for path in known if is_video(path)] or known
 
 
 def _video(path: Path, name: str) -> Video:
@@ -89,7 +97,7 @@ def from_pattern(pattern: Path) -> list[Video]:
     paths: set[Path] = set()
     for match in base.glob(str(Path(*parts[first:]))):
         paths.update(path for path in (walk(match) if match.is_dir() else [match]))
-    videos = sorted(path for path in paths if is_video(path))
+    videos = _readable(sorted(paths))
     if not videos:
         raise SourceError(
             f"No video matches {pattern}. Quote the pattern, or give the folder itself."

@@ -4,25 +4,23 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from deepfake.data.sources.base import OfficialCount, VideoSource
-from deepfake.data.sources.find import SOURCES
+from deepfake.data.sources.base import OfficialCount
+from deepfake.data.sources.find import SOURCES, find_source
 from preprocessing.types import Label, Video
 
 SPLITS = ("train", "val", "test", None)
 LABELS = {0: "real", 1: "fake", None: "unknown"}
 
 
-def summary(
-    videos: Sequence[Video], source: VideoSource | None = None, root: Path | None = None
-) -> str:
+def summary(videos: Sequence[Video], roots: Sequence[Path] = (), source: str = "auto") -> str:
     """Return a table of counts a data set, label, method and split, and what is missing.
 
     A cell is what was found, with the authors' number behind a stroke where they publish one.
 
     Args:
         videos: What `find_videos` returned.
-        source: What read them; with `root`, lists and labels that are missing are named too.
-        root: The folder that was read.
+        roots: The folders that were read; what each lacks, such as lists, is named.
+        source: What the folders were read as.
     """
     lines = [f"{len(videos)} videos"]
     known = {candidate.dataset: candidate.official for candidate in SOURCES}
@@ -30,7 +28,12 @@ def summary(
     for dataset, compression in sets:
         mine = [v for v in videos if (v.dataset, v.compression) == (dataset, compression)]
         lines += ["", *_table(" ".join(filter(None, (dataset, compression))), mine, known[dataset])]
-    absent = [f"Missing: {line}" for line in source.missing(root)] if source and root else []
+    absent = [
+        f"Missing: {line}"
+        for root in roots
+        if root.is_dir()
+        for line in find_source(root, source).missing(root)
+    ]
     return "\n".join([*lines, *([""] if absent else []), *absent])
 
 

@@ -11,6 +11,7 @@ from deepfake.data.sources.base import (
     OfficialCount,
     SourceError,
     by_key,
+    is_photograph,
     is_video,
     names_for,
 )
@@ -144,9 +145,9 @@ def _rows(table: Path, root: Path) -> list[_Row]:
                 "Remove one of them."
             )
         first[path] = number
-        if is_video(path):
+        if is_video(path) or is_photograph(path):
             rows.append(replace(row, path=path))
-    others = [path.name for path in first if not is_video(path)]
+    others = [path.name for path in first if not (is_video(path) or is_photograph(path))]
     if others:
         logger.warning("%s: left out, not a video: %s", table, ", ".join(others[:5]))
     return rows

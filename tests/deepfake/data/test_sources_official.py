@@ -349,7 +349,7 @@ def test_summary_puts_counts_beside_official_ones(tmp_path: Path) -> None:
     ffpp_tree(tmp_path, ["Deepfakes"])
     (tmp_path / "splits/val.json").unlink()
     (tmp_path / "original_sequences/youtube/c23/videos/000.mp4").unlink()
-    text = summary(find_videos(tmp_path), find_source(tmp_path), tmp_path)
+    text = summary(find_videos(tmp_path), [tmp_path])
     lines = {tuple(line.split()[:2]): line.split() for line in text.splitlines() if line.split()}
     assert lines["real", "real"][2:] == ["719/720", "0/140", "140/140", "140/363"]
     assert lines["fake", "Deepfakes"][2:] == ["720/720", "0/140", "140/140", "140"]
@@ -359,6 +359,6 @@ def test_summary_puts_counts_beside_official_ones(tmp_path: Path) -> None:
 
 def test_summary_of_a_plain_folder(tmp_path: Path) -> None:
     touch(tmp_path, ["real/a.mp4", "x.mp4"])
-    text = summary(find_videos(tmp_path), find_source(tmp_path), tmp_path)
+    text = summary(find_videos(tmp_path), [tmp_path])
     assert text.startswith("2 videos")
     assert "Missing: no videos in fake/" in text

@@ -76,11 +76,11 @@ def test_pattern_matches_files_and_folders(tmp_path: Path) -> None:
 def test_nothing_there_and_nothing_recognised(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="No such file or folder"):
         find_videos(tmp_path / "missing")
-    touch(tmp_path, "a.jpg", "b.jpg")
-    with pytest.raises(SourceError, match=r"found 2 \.jpg"):
+    touch(tmp_path, "a.txt", "b.txt")
+    with pytest.raises(SourceError, match=r"found 2 \.txt"):
         find_videos(tmp_path)
     with pytest.raises(SourceError, match="is not a video"):
-        find_videos(tmp_path / "a.jpg")
+        find_videos(tmp_path / "a.txt")
     with pytest.raises(SourceError, match="Unknown source 'ffp'"):
         find_videos(tmp_path, source="ffp")
     with pytest.raises(SourceError, match="is not laid out as csv"):
@@ -162,14 +162,22 @@ def test_table_that_is_not_text(tmp_path: Path) -> None:
         find_videos(tmp_path, labels=tmp_path / "none.csv")
 
 
-def test_photographs_in_a_table_are_left_out(
+def test_other_files_in_a_table_are_left_out(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    touch(tmp_path, "a.mp4", "photo.jpg")
-    write(tmp_path, "path,label", "a.mp4,real", "photo.jpg,real")
+    touch(tmp_path, "a.mp4", "photo.jpg", "voice.wav")
+    write(tmp_path, "path,label", "a.mp4,real", "photo.jpg,real", "voice.wav,real")
     with caplog.at_level(logging.WARNING):
-        assert keys(tmp_path) == ["real/a"]
-    assert "photo.jpg" in caplog.text
+        assert keys(tmp_path) == ["real/a", "real/photo"]
+    assert "voice.wav" in caplog.text
+
+
+def test_photographs_are_read_where_there_is_no_video(tmp_path: Path) -> None:
+    touch(tmp_path, "photos/real/a.jpg", "photos/fake/a.png", "clips/a.mp4", "clips/a.jpg")
+    assert keys(tmp_path / "photos") == ["fake/a", "real/a"]
+    assert keys(tmp_path / "clips") == ["a"]
+    assert keys(tmp_path / "clips/*") == ["a"]
+    assert find_videos(tmp_path / "clips/a.jpg")[0].key == "a"
 
 
 @pytest.mark.realdata
@@ -188,4 +196,4 @@ def test_pairs_of_the_shared_data() -> None:
         for split in ("train", "val")
     }
     assert not people["train"] & people["val"]
-    assert len(find_videos(SHARED / "clips")) == 19
+    assert len(find_videos(SHARED / "clips")) == 20

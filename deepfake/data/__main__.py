@@ -1,0 +1,91 @@
+"""`python -m deepfake.data`: check a folder of crops, list the data sets, pack images."""
+
+import argparse
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import get_args
+
+from deepfake.console import DONE, SOME_FAILED, one_line, run
+
+SHOWN = 5  # findings of one kind that are printed
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    top = argparse.ArgumentParser(prog="python -m deepfake.data", description=__doc__)
+    commands = top.add_subparsers(dest="command", required=True)
+    check = commands.add_parser(
+        "check",
+        help="find what the sides of the split share, and labels that the files give away",
+        description="Exit status 0 where nothing was found, 1 where something was.",
+    )
+    check.add_argument("faces", type=Path, nargs="?", default=Path("data/faces"))
+    check.add_argument("--seed", type=int, default=0, help="of the split, as in training")
+    commands.add_parser("sources", help="list the data sets that preprocess recognises")
+    pack = commands.add_parser(
+        "pack", help="write each folder of images below ROOT as a lossless video beside it"
+    )
+    pack.add_argument("root", type=Path)
+    pack.add_argument("--fps", type=int, default=25, help="frames per second of the videos")
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return the exit status."""
+    arguments = parser().parse_args(argv)
+    if arguments.command == "check":
+        return _check(arguments.faces, arguments.seed)
+    if arguments.command == "pack":
+        from deepfake.data.packing import pack_images
+
+        videos = pack_images(arguments.root, fps=arguments.fps)
+        print(f"{len(videos)} videos in {arguments.root}")
+        return DONE
+    from deepfake.data.sources.find import SOURCES
+
+    for source in SOURCES:
+        print(f"{source.name:18}{source.dataset:22}{source.layout}")
+    return DONE
+
+
+def _check(folder: Path, seed: int) -> int:
+    from deepfake.data.leaks import find_leaks, sample_rows
+    from deepfake.data.shortcuts import shortcuts
+    from deepfake.data.splits import assign_splits
+    from preprocessing.manifest import read_table, read_video_records
+    from preprocessing.types import Split
+
+    rows = sample_rows(read_table(folder))
+    plan = assign_splits(rows, seed=seed)
+    labels = {row.video: row.label for row in rows}
+    print(f"{len(labels)} videos in {folder}")
+    for side in get_args(Split):
+        counts = Counter(labels[key] for key in plan.videos(side))
+        print(f"  {side:6}{counts[0]:8} real{counts[1]:8} fake{counts[None]:8} without label")
+    for note in plan.notes:
+        print(f"note: {one_line(note)}")
+    leaks = find_leaks(rows, plan.assignment, faces_root=folder)
+    counts_of = Counter(leak.kind for leak in leaks)
+    for kind, count in counts_of.items():
+        mine = [leak for leak in leaks if leak.kind == kind]
+        for leak in mine[:SHOWN]:
+            print(f"leak: {one_line(str(leak))}")
+        if count > SHOWN:
+            print(f"leak: {kind}: {count - SHOWN} more")
+    found = shortcuts(read_video_records(folder))
+    for shortcut in found:
+        mark = "shortcut" if shortcut.strong else "property"
+        print(f"{mark}: {shortcut.name} alone gives an AUROC of {shortcut.auroc:.2f}")
+    strong = sum(shortcut.strong for shortcut in found)
+    if not leaks and not strong and not plan.leaky:
+        print("Nothing found.")
+        return DONE
+    print(f"{len(leaks)} leaks, {strong} shortcuts.")
+    return SOME_FAILED
+
+
+if __name__ == "__main__":
+    logging.captureWarnings(capture=True)
+    run(main)

@@ -1,0 +1,170 @@
+"""What is on two sides of a split and must not be: people, footage, test videos."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+import pyarrow as pa
+
+from deepfake.data.duplicates import hash_all, near_duplicates
+from deepfake.data.groups import one_per_video, people
+from preprocessing.manifest import crop_file, read_table, rows_of
+from preprocessing.types import FaceCrop, Image, Split
+
+Kind = Literal["identity", "source video", "partner", "near-duplicate", "test video"]
+HASHED = 5  # crops of each video that are compared; more found no further copy among our clips
+
+
+@dataclass(frozen=True)
+class Leak:
+    """Something that two sides share.
+
+    Args:
+        kind: What they share.
+        videos: Keys of two videos that show it, on different sides; one key for a test video.
+        sides: The sides that share it.
+        evidence: One sentence that a user can check.
+    """
+
+    kind: Kind
+    videos: tuple[str, ...]
+    sides: tuple[Split, ...]
+    evidence: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.evidence}"
+
+
+def find_leaks(
+    rows: Iterable[FaceCrop],
+    assignment: Mapping[str, Split],
+    *,
+    faces_root: Path | None = None,
+) -> list[Leak]:
+    """Return what the sides share, sorted.
+
+    Args:
+        rows: Some crops of every video; all of them are read to find near-duplicates.
+        assignment: Side of each video by key; a video that is not in it is on none.
+        faces_root: Folder of the manifest; None leaves near-duplicates out.
+    """
+    kept = [row for row in rows if row.video in assignment]
+    videos = one_per_video(kept)
+    leaks = [
+        *_shared_people(videos, assignment),
+        *_shared_sources(videos, assignment),
+        *_partners(videos, assignment),
+        *_test_videos(videos, assignment),
+    ]
+    if faces_root is not None:
+        leaks += _near_duplicates(kept, videos, assignment, faces_root)
+    return sorted(leaks, key=lambda leak: (leak.kind, leak.videos))
+
+
+def leaks_in(folder: Path, assignment: Mapping[str, Split]) -> list[Leak]:
+    """Return what the sides share of the manifest in a folder; reads a few crops of each video."""
+    return find_leaks(sample_rows(read_table(folder)), assignment, faces_root=folder)
+
+
+def sample_rows(manifest: pa.Table, per_video: int = HASHED) -> list[FaceCrop]:
+    """Return a few rows of each video, evenly spaced over those that it has."""
+    _, number = np.unique(manifest["video"].to_numpy(zero_copy_only=False), return_inverse=True)
+    order = np.argsort(number, kind="stable")
+    starts = np.flatnonzero(np.diff(number[order], prepend=-1))
+    chosen = [
+        rows[np.unique(np.linspace(0, len(rows) - 1, per_video).round().astype(int))]
+        for rows in np.split(order, starts[1:])
+        if len(rows)
+    ]
+    return list(rows_of(manifest.take(pa.array(np.sort(np.concatenate(chosen)))))) if chosen else []
+
+
+def _shared_people(
+    videos: Mapping[str, FaceCrop], assignment: Mapping[str, Split]
+) -> Iterator[Leak]:
+    seen: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    for key, crop in videos.items():
+        for person in people(crop):
+            seen[person].append(key)
+    for (dataset, name), keys in seen.items():
+        where = f" of {dataset}" if dataset else ""
+        yield from _across("identity", keys, assignment, f"person {name}{where}")
+
+
+def _shared_sources(
+    videos: Mapping[str, FaceCrop], assignment: Mapping[str, Split]
+) -> Iterator[Leak]:
+    made: defaultdict[str, list[str]] = defaultdict(list)
+    for key, crop in videos.items():
+        if crop.source:
+            made[crop.source].append(key)
+    for source, keys in made.items():
+        yield from _across("source video", keys, assignment, f"fakes made from {source}")
+
+
+def _across(
+    kind: Kind, keys: Sequence[str], assignment: Mapping[str, Split], what: str
+) -> Iterator[Leak]:
+    """Yield a leak where videos that share something are on several sides."""
+    counts = Counter(assignment[key] for key in keys)
+    if len(counts) > 1:
+        sides = tuple(sorted(counts))
+        shown = tuple(next(key for key in keys if assignment[key] == side) for side in sides)
+        where = ", ".join(f"{counts[side]} {side}" for side in sides)
+        yield Leak(kind, shown, sides, f"{what}: {where} videos, such as {' and '.join(shown)}")
+
+
+def _partners(videos: Mapping[str, FaceCrop], assignment: Mapping[str, Split]) -> Iterator[Leak]:
+    for key, crop in videos.items():
+        source = crop.source
+        if source and source in videos and assignment[source] != assignment[key]:
+            sides = (assignment[source], assignment[key])
+            text = f"{source} is in {sides[0]}, {key}, made from it, in {sides[1]}"
+            yield Leak("partner", (source, key), sides, text)
+
+
+def _test_videos(videos: Mapping[str, FaceCrop], assignment: Mapping[str, Split]) -> Iterator[Leak]:
+    purpose = {"train": "trained on", "val": "used to choose the checkpoint and the threshold"}
+    for key, crop in videos.items():
+        side = assignment[key]
+        if crop.split == "test" and side != "test":
+            text = f"{key} is an official test video and is {purpose[side]}"
+            yield Leak("test video", (key,), (side,), text)
+
+
+def _near_duplicates(
+    rows: Sequence[FaceCrop],
+    videos: Mapping[str, FaceCrop],
+    assignment: Mapping[str, Split],
+    folder: Path,
+) -> Iterator[Leak]:
+    for first, second, bits in near_duplicates(hash_all(_images(rows, folder))):
+        sides = (assignment[first], assignment[second])
+        linked = {videos[first].source, videos[second].source} & {first, second}
+        if sides[0] == sides[1] or linked:  # partners are named as such
+            continue
+        text = (
+            f"{first} in {sides[0]} and {second} in {sides[1]} look the same: "
+            f"their crops differ in {bits} of 256 bits"
+        )
+        yield Leak("near-duplicate", (first, second), sides, text)
+
+
+def _images(rows: Sequence[FaceCrop], folder: Path) -> Iterator[tuple[str, Image]]:
+    """Yield the crops in grey; one that cannot be read is left out, training will name it."""
+
+    def read(row: FaceCrop) -> Image | None:
+        image = cv2.imread(str(crop_file(folder, row.path)), cv2.IMREAD_GRAYSCALE)
+        return None if image is None else np.asarray(image, dtype=np.uint8)
+
+    with ThreadPoolExecutor() as pool:
+        for start in range(0, len(rows), 256):  # map would read all crops ahead
+            some = rows[start : start + 256]
+            for row, image in zip(some, pool.map(read, some), strict=True):
+                if image is not None:
+                    yield row.video, image
