@@ -1,0 +1,217 @@
+"""From a folder of crops and a checkpoint to rows of scores."""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import groupby
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from deepfake.data.groups import groups
+from deepfake.errors import DeepfakeError
+from deepfake.evaluation.scores import ScoreRow
+from deepfake.recipe import InputRecipe
+from preprocessing.manifest import crop_file, read_manifest, read_options, read_video_records
+from preprocessing.types import FaceCrop, Image, PreprocessOptions
+
+logger = logging.getLogger(__name__)
+
+BATCH = 32  # faces scored at once
+LOOK_SIZE = 128  # pixels; sharpness is compared at one size, whatever the crop's
+
+Scores = NDArray[np.float64]
+
+
+class FaceScorer(Protocol):
+    """What scores prepared faces, as `deepfake.backends.Scorer`."""
+
+    def score(self, faces: NDArray[np.float32]) -> Scores:
+        """Return P(fake) of faces (B, 3, S, S), or of clips of T faces (B, T, 3, S, S)."""
+        ...
+
+
+def appearance(image: Image) -> tuple[float, float]:
+    """Return the sharpness and the brightness of a crop (H, W, 3).
+
+    Sharpness is the variance of the Laplacian of the grey crop at 128 x 128 pixels (Pech-Pacheco et
+    al., ICPR 2000); brightness is its mean, in [0, 1].
+    """
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    grey = cv2.resize(grey, (LOOK_SIZE, LOOK_SIZE), interpolation=cv2.INTER_AREA)
+    return float(cv2.Laplacian(grey, cv2.CV_64F).var()), float(grey.mean()) / 255
+
+
+def read_crop(folder: Path, crop: FaceCrop) -> Image:
+    """Read a crop from its folder.
+
+    Raises:
+        DeepfakeError: The file is missing or no image.
+    """
+    image = cv2.imread(str(crop_file(folder, crop.path)), cv2.IMREAD_COLOR)
+    if image is None:
+        raise DeepfakeError(f"{folder / crop.path} cannot be read. Run preprocess again.")
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+
+
+def read_folders(folders: Sequence[Path]) -> list[tuple[Path, list[FaceCrop], list[FaceCrop]]]:
+    """Return of each folder its crops, and a stand-in of each video in which no face was found.
+
+    Raises:
+        ManifestError: A folder has no manifest, or a damaged one.
+    """
+    found = []
+    for folder in folders:
+        crops = read_manifest(folder)
+        seen = {crop.video for crop in crops}
+        empty = [
+            FaceCrop(
+                path="",
+                video=record.key,
+                track=0,
+                frame=0,
+                time_s=0.0,
+                box=(0.0, 0.0, 0.0, 0.0),
+                score=0.0,
+                landmarks=np.zeros((5, 2), dtype=np.float32),
+                crop_box=(0.0, 0.0, 0.0, 0.0),
+                label=record.video.label,
+                identities=record.video.identities,
+                source=record.video.source,
+                method=record.video.method,
+                compression=record.video.compression,
+                dataset=record.video.dataset,
+                split=record.video.split,
+            )
+            for record in read_video_records(folder)
+            if record.key not in seen
+        ]
+        found.append((folder, crops, empty))
+    return found
+
+
+def group_names(crops: Iterable[FaceCrop]) -> dict[str, str]:
+    """Return for each video's key the name of its group of linked people and sources."""
+    videos: dict[str, FaceCrop] = {}
+    for crop in crops:
+        videos.setdefault(crop.video, crop)
+    return {key: members[0] for members in groups(videos) for key in members}
+
+
+def check_options(folder: Path, wanted: PreprocessOptions, checkpoint: str) -> None:
+    """Warn where a folder's crops were not cut as the checkpoint expects."""
+    found = read_options(folder)
+    differ = [
+        f"{name} {getattr(found, name)} instead of {getattr(wanted, name)}"
+        for name in ("crop", "margin")
+        if getattr(found, name) != getattr(wanted, name)
+    ]
+    if differ:
+        logger.warning(
+            "%s has crops with %s, which %s was made for; its scores will suffer. Run preprocess "
+            "with that setting into another folder.",
+            folder,
+            " and ".join(differ),
+            checkpoint,
+        )
+
+
+def score_crops(
+    scorer: FaceScorer,
+    recipe: InputRecipe,
+    crops: Sequence[FaceCrop],
+    read: Callable[[FaceCrop], Image],
+    *,
+    frames: int = 1,
+) -> Iterator[tuple[FaceCrop, float, float, float]]:
+    """Yield each crop with its score, sharpness and brightness.
+
+    Args:
+        scorer: Gives P(fake) of prepared faces.
+        recipe: Prepares them.
+        crops: Sorted by video, track and frame.
+        read: Returns a crop's pixels.
+        frames: Crops that the network takes at once, T. With more than one, a track is cut into
+            stretches of T, the last one filled up with its last crop, and each crop of a stretch
+            has the stretch's score.
+    """
+    if frames == 1:
+        clips: Iterable[list[FaceCrop]] = ([crop] for crop in crops)
+    else:
+        tracks = (list(track) for _, track in groupby(crops, lambda c: (c.video, c.track)))
+        clips = (t[k : k + frames] for t in tracks for k in range(0, len(t), frames))
+    batch: list[list[FaceCrop]] = []
+    for clip in clips:
+        batch.append(clip)
+        if len(batch) * frames >= BATCH:
+            yield from _score_clips(scorer, recipe, batch, read, frames)
+            batch = []
+    if batch:
+        yield from _score_clips(scorer, recipe, batch, read, frames)
+
+
+def _score_clips(
+    scorer: FaceScorer,
+    recipe: InputRecipe,
+    clips: Sequence[Sequence[FaceCrop]],
+    read: Callable[[FaceCrop], Image],
+    frames: int,
+) -> Iterator[tuple[FaceCrop, float, float, float]]:
+    images = [[read(crop) for crop in clip] for clip in clips]
+    faces = [[recipe.prepare(image) for image in row] for row in images]
+    inputs = np.stack([np.stack(row + row[-1:] * (frames - len(row))) for row in faces])
+    scores = scorer.score(inputs[:, 0] if frames == 1 else inputs)
+    for clip, row, score in zip(clips, images, scores, strict=True):
+        for crop, image in zip(clip, row, strict=True):
+            yield crop, float(score), *appearance(image)
+
+
+def to_row(
+    crop: FaceCrop,
+    checkpoint: str,
+    group: str,
+    looks: tuple[float, float, float] | None = None,
+    *,
+    damage: str = "",
+    level: int = 0,
+) -> ScoreRow:
+    """Return a row of `scores.parquet`.
+
+    Args:
+        crop: Which face, or a stand-in for a video without one.
+        checkpoint: What judged.
+        group: See `ScoreRow`.
+        looks: Score, sharpness and brightness; None for a video without a face.
+        damage: See `ScoreRow`.
+        level: See `ScoreRow`.
+    """
+    row = ScoreRow(
+        checkpoint=checkpoint,
+        damage=damage,
+        level=level,
+        dataset=crop.dataset,
+        method=crop.method,
+        compression=crop.compression,
+        video=crop.video,
+        identities=crop.identities,
+        group=group,
+        label=crop.label,
+        split=crop.split,
+    )
+    if looks is None:
+        return row
+    x0, y0, x1, y1 = crop.box
+    return replace(
+        row,
+        crop=crop.path,
+        track=crop.track,
+        frame=crop.frame,
+        time_s=crop.time_s,
+        face_size=max(x1 - x0, y1 - y0),
+        score=looks[0],
+        sharpness=looks[1],
+        brightness=looks[2],
+    )

@@ -1,0 +1,226 @@
+"""Every measure of scored videos, with its intervals."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepfake.aggregation import RULES, Aggregator, WorstPerson, person_scores
+from deepfake.calibration import Calibration
+from deepfake.evaluation import measures as m
+from deepfake.evaluation.bootstrap import Interval, auroc_interval, bootstrap, wilson
+from deepfake.evaluation.scores import ScoredVideo
+
+Level = Literal["face", "person", "video"]
+Labels = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+NOWHERE = Interval(math.nan, math.nan)
+RATES = ("accuracy", "tpr_at_fpr_1", "tpr_at_fpr_10")
+FEW_GROUPS = 5  # a bootstrap over fewer says nothing
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its 95 % intervals, by video and by group of people."""
+
+    value: float
+    by_video: Interval = NOWHERE
+    by_identity: Interval = NOWHERE
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """Videos (or faces, or people) with label and score, ready to be measured.
+
+    Args:
+        labels: 0 real, 1 fake (N,).
+        scores: Calibrated P(fake) (N,).
+        raw: Uncalibrated P(fake) (N,).
+        videos: Which video (N,).
+        groups: Which group of people (N,).
+        unscored: Labelled videos without a score, which no measure but this sees.
+        undecided: Videos with a score in the undecided band.
+        threshold: Scores from here up are called fake.
+    """
+
+    labels: Labels
+    scores: Floats
+    raw: Floats
+    videos: NDArray[np.str_]
+    groups: NDArray[np.str_]
+    unscored: int
+    undecided: int
+    threshold: float
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a checkpoint reaches on a data set, or on a part of it.
+
+    Args:
+        checkpoint: What judged.
+        dataset: On what.
+        level: What is counted: faces, people or videos.
+        part: Which part, such as "method: Deepfakes"; empty for all.
+        rule: Aggregation rule by which videos were scored; empty where none was.
+        reals: How many real ones.
+        fakes: How many fake ones.
+        unscored: Labelled videos without a score.
+        undecided: Videos in the undecided band.
+        estimates: By name of the measure.
+    """
+
+    checkpoint: str
+    dataset: str
+    level: Level
+    part: str
+    rule: str
+    reals: int
+    fakes: int
+    unscored: int
+    undecided: int
+    estimates: Mapping[str, Estimate]
+
+
+def judge(
+    videos: Iterable[ScoredVideo],
+    *,
+    rule: Aggregator | None = None,
+    level: Level = "video",
+    calibration: Calibration | None = None,
+) -> Judged:
+    """Score labelled videos by a rule; at the other levels each face or person is a row.
+
+    A face or person has the label of its video, although a real person may be seen in a fake one.
+    """
+    chosen, calibrated = rule or WorstPerson(), calibration or Calibration()
+    rows: list[tuple[int, float, str, str]] = []
+    unscored = 0
+    for video in videos:
+        if video.label is None:
+            continue
+        scores = [score for score in _scores(video, chosen, level) if math.isfinite(score)]
+        unscored += not scores
+        rows += [(video.label, score, video.video, video.group) for score in scores]
+    raw = np.array([row[1] for row in rows], dtype=np.float64)
+    scores_ = calibrated.apply_all(raw)
+    return Judged(
+        labels=np.array([row[0] for row in rows], dtype=np.int64),
+        scores=scores_,
+        raw=raw,
+        videos=np.array([row[2] for row in rows], dtype=np.str_),
+        groups=np.array([row[3] for row in rows], dtype=np.str_),
+        unscored=unscored,
+        undecided=sum(calibrated.verdict(p) == "undecided" for p in scores_.tolist()),
+        threshold=calibrated.threshold,
+    )
+
+
+def _scores(video: ScoredVideo, rule: Aggregator, level: Level) -> list[float]:
+    if level == "face":
+        return [face.score for face in video.faces]
+    if level == "person":
+        return [person.score for person in person_scores(video.faces, rule)]
+    score = rule(video.faces)
+    return [] if score is None else [score]
+
+
+def all_measures(threshold: float) -> dict[str, Callable[[Labels, Floats], float]]:
+    """Return every measure by name; those of a yes or no use the threshold."""
+    return {
+        "auroc": m.auroc,
+        "average_precision": m.average_precision,
+        "eer": m.eer,
+        "accuracy": lambda y, s: m.accuracy(y, s, threshold=threshold),
+        "balanced_accuracy": lambda y, s: m.balanced_accuracy(y, s, threshold=threshold),
+        "f1": lambda y, s: m.f1(y, s, threshold=threshold),
+        "log_loss": m.log_loss,
+        "brier": m.brier,
+        "ece": m.ece,
+        "tpr_at_fpr_1": lambda y, s: m.tpr_at_fpr(y, s, fpr=0.01),
+        "tpr_at_fpr_10": lambda y, s: m.tpr_at_fpr(y, s, fpr=0.1),
+        "partial_auroc": m.partial_auroc,
+    }
+
+
+MEASURES = tuple(all_measures(0.5))
+
+
+def estimate(
+    judged: Judged, names: Sequence[str] = MEASURES, *, repeats: int = 1000
+) -> dict[str, Estimate]:
+    """Return each measure with both intervals.
+
+    A bootstrap interval that is a single point, as of a constant or of a perfect classifier, says
+    how few the videos are, not how sure the figure is. It is replaced by Newcombe's interval for
+    the AUROC and Wilson's for shares, at the number of independent videos or groups, and left
+    out for the other measures.
+    """
+    known = all_measures(judged.threshold)
+
+    def measure(y: Labels, s: Floats) -> list[float]:
+        return [known[name](y, s) for name in names]
+
+    values = measure(judged.labels, judged.scores)
+    spans = []
+    for units in (judged.videos, judged.groups):
+        found = bootstrap(measure, judged.labels, judged.scores, groups=units, repeats=repeats)
+        if np.unique(units).size < FEW_GROUPS:
+            found = [NOWHERE] * len(names)
+        triples = zip(names, values, found, strict=True)
+        spans.append([_widened(*triple, judged, units) for triple in triples])
+    return {
+        name: Estimate(value, by_video, by_identity)
+        for name, value, by_video, by_identity in zip(names, values, *spans, strict=True)
+    }
+
+
+def _widened(
+    name: str, value: float, span: Interval, judged: Judged, units: NDArray[np.str_]
+) -> Interval:
+    if span.low != span.high:
+        return span
+    fakes = np.unique(units[judged.labels == 1]).size
+    reals = np.unique(units[judged.labels == 0]).size
+    if name == "auroc":
+        return auroc_interval(value, reals, fakes)
+    if name in RATES:
+        return wilson(value, np.unique(units).size if name == "accuracy" else fakes)
+    return NOWHERE
+
+
+def result(
+    videos: Sequence[ScoredVideo],
+    *,
+    level: Level = "video",
+    part: str = "",
+    rule: str = "worst_person",
+    calibration: Calibration | None = None,
+    names: Sequence[str] = MEASURES,
+    repeats: int = 1000,
+) -> Result:
+    """Measure videos of one checkpoint and data set.
+
+    With a calibration and "ece" among the names, "ece_raw" is the error before calibration.
+    """
+    judged = judge(videos, rule=RULES[rule], level=level, calibration=calibration)
+    estimates = estimate(judged, names, repeats=repeats)
+    if calibration is not None and "ece" in names:
+        estimates["ece_raw"] = Estimate(m.ece(judged.labels, judged.raw))
+    fakes = int(judged.labels.sum())
+    return Result(
+        checkpoint=videos[0].checkpoint if videos else "",
+        dataset=videos[0].dataset if videos else "",
+        level=level,
+        part=part,
+        rule=rule if level == "video" else "",
+        reals=judged.labels.size - fakes,
+        fakes=fakes,
+        unscored=judged.unscored,
+        undecided=judged.undecided if level == "video" else 0,
+        estimates=estimates,
+    )
