@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from deepfake.data.blending import Blend
 from deepfake.data.face_swap_blend import FaceSwapBlend, shape_features
 from deepfake.data.sampling import Draw, Rows
 from deepfake.data.self_blend import SelfBlend
@@ -182,25 +183,37 @@ class FacePairs(Dataset[list[Sample]]):
             "Look at the crops: they may be blank, or their landmarks wrong."
         )
 
-    def _blended(self, kind: Kind, index: int, rng: np.random.Generator) -> list[Sample] | None:
-        item = self.reals[index]
-        frames, points = self.reader.read(item, shrink=True)
+    def blends(self, kind: Kind, index: int, rng: np.random.Generator) -> list[Blend] | None:
+        """Return each frame of a real item with the fake made from it, all blended alike.
+
+        None where nothing visible could be made of it.
+        """
+        frames, points = self.reader.read(self.reals[index], shrink=True)
         seed = int(rng.integers(2**31))
-        donor: tuple[list[Image], list[Points]] | None = None
-        if kind == "swapped":
-            donor = self.reader.read(self.reals[self._donor(index, rng)], shrink=True)
-        reals, fakes = [], []
+        donor = self.reals[self._donor(index, rng)] if kind == "swapped" else None
+        others = self.reader.read(donor, shrink=True) if donor is not None else None
+        found = []
         for t, frame in enumerate(frames):
-            same = np.random.default_rng(seed)  # every frame of a clip is blended alike
-            if donor is None:
+            same = np.random.default_rng(seed)
+            if others is None:
                 made = self.self_blend(frame, points[t], same)
             else:
-                made = self.swap(frame, points[t], donor[0][t], donor[1][t], same)
+                made = self.swap(frame, points[t], others[0][t], others[1][t], same)
             if made is None:
                 return None
-            reals.append(made.real)
-            fakes.append(made.fake)
-        row = int(item[0])
+            found.append(made)
+        return found
+
+    def _blended(self, kind: Kind, index: int, rng: np.random.Generator) -> list[Sample] | None:
+        found = self.blends(kind, index, rng)
+        if found is None:
+            return None
+        row = int(self.reals[index, 0])
+        points = [
+            self.reader.table.points(int(r), m.real)
+            for r, m in zip(self.reals[index], found, strict=True)
+        ]
+        reals, fakes = [made.real for made in found], [made.fake for made in found]
         return self._degraded((reals, points, row), (fakes, points, row), index, rng)
 
     def _donor(self, index: int, rng: np.random.Generator) -> int:

@@ -169,10 +169,11 @@ class EpochSampler(DistributedSampler[Draw]):
         return rng.choice(self.size, size=self.size, p=chances).astype(np.int64)
 
     def __iter__(self) -> Iterator[Draw]:
-        order = self.order(self.epoch)
+        epoch = self.epoch if self.shuffle else 0  # what validates is the same in every epoch
+        order = self.order(epoch)
         for position in range(self.rank, self.num_samples * self.num_replicas, self.num_replicas):
             # The last round wraps around, so that every process has as many steps.
-            yield self.epoch, position, int(order[position % self.size])
+            yield epoch, position, int(order[position % self.size])
 
 
 def _per_class(frames_per_video: int | tuple[int, int]) -> tuple[int, int]:

@@ -97,7 +97,7 @@ class FaceTable:
     def image(self, row: int) -> Image:
         """Read one crop (H, W, 3), RGB."""
         path = self.folder / self.path[row].as_py()
-        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        image = cv2.imread(str(path), cv2.IMREAD_COLOR) if path.is_file() else None
         if image is None:
             raise ManifestError(
                 f"The crop {path} is missing or damaged. Run `python -m deepfake.preprocess` "

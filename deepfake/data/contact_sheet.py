@@ -1,0 +1,138 @@
+"""See what training sees: `python -m deepfake.data.contact_sheet data/faces --out sheet.png`."""
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
+
+if TYPE_CHECKING:
+    from deepfake.data.blending import Blend
+    from preprocessing.types import Image
+
+logger = logging.getLogger(__name__)
+
+Show = Literal["crops", "self_blended", "swapped"]
+COLUMNS = 12
+TILE = 128  # pixels
+
+
+def make_sheet(
+    folder: Path,
+    *,
+    augmentation: str = "none",
+    show: Show = "crops",
+    count: int = 48,
+    image_size: int = 224,
+    seed: int = 0,
+) -> "Image":
+    """Return one image with many faces of a manifest.
+
+    Args:
+        folder: With the manifest.
+        augmentation: Preset applied to every face: none, paper or strong.
+        show: "crops" shows each crop beside its augmented self; "self_blended" and "swapped" show
+            a real face, the fake made from it and the mask.
+        count: Faces.
+        image_size: Input size of the network that the faces are made for, in pixels.
+        seed: Chooses faces and everything drawn.
+    """
+    import numpy as np
+
+    from deepfake.data.dataset import FacePairs, FaceReader
+    from deepfake.data.landmarks import with_dense_landmarks
+    from deepfake.data.table import FaceTable
+    from deepfake.data.transforms import make_augmentation
+    from deepfake.recipe import InputRecipe
+    from preprocessing.manifest import read_table
+
+    table = with_dense_landmarks(FaceTable.from_manifest(folder, read_table(folder)))
+    rows = np.arange(len(table))
+    if show != "crops":
+        rows = rows[table.label == 0]
+    reader = FaceReader(table, InputRecipe(image_size=image_size), seed=seed)
+    augment = make_augmentation(augmentation)  # type: ignore[arg-type]
+    rng = np.random.default_rng(seed)
+    rows = rng.permutation(rows)[:count]
+    pairs = None if show == "crops" else FacePairs(reader, rows[:, None], shares={show: 1.0})
+    groups = []
+    for index, row in enumerate(rows):
+        draw = reader.rng(0, index)
+        if pairs is None:
+            frames, points = reader.read(rows[index : index + 1], shrink=True)
+            groups.append([frames[0], augment(frames, points, draw)[0]])
+            continue
+        assert show != "crops"
+        made = pairs.blends(show, index, draw)
+        if made is None:
+            logger.info("left out %s: nothing visible changes", table.path[int(row)])
+            continue
+        mask = np.repeat((made[0].mask[:, :, None] * 255).astype(np.uint8), 3, axis=2)
+        _, points = reader.read(rows[index : index + 1], shrink=True)
+        shown = [augment([image], points, reader.rng(1, index))[0] for image in _faces(made[0])]
+        groups.append([*shown, mask])
+    return _tiled(groups)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write the sheet."""
+    parser = argparse.ArgumentParser(
+        prog="python -m deepfake.data.contact_sheet", description=__doc__
+    )
+    parser.add_argument("folder", type=Path, help="folder with a manifest")
+    parser.add_argument("--augmentation", choices=("none", "paper", "strong"), default="none")
+    parser.add_argument("--show", choices=get_args(Show), default="crops")
+    parser.add_argument("--count", type=int, default=48, help="faces")
+    parser.add_argument("--image-size", type=int, default=224, help="network input, in pixels")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=Path("sheet.png"))
+    given = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    from deepfake.errors import DeepfakeError
+
+    try:
+        sheet = make_sheet(
+            given.folder,
+            augmentation=given.augmentation,
+            show=given.show,
+            count=given.count,
+            image_size=given.image_size,
+            seed=given.seed,
+        )
+    except DeepfakeError as error:
+        logger.error("%s", error)
+        return 2
+    import cv2
+
+    if not cv2.imwrite(str(given.out), sheet[:, :, ::-1]):
+        logger.error("Cannot write %s. Name a .png file in a folder that exists.", given.out)
+        return 2
+    logger.info("%s", given.out)
+    return 0
+
+
+def _faces(made: "Blend") -> "tuple[Image, Image]":
+    return made.real, made.fake
+
+
+def _tiled(groups: "list[list[Image]]") -> "Image":
+    """Lay groups of images side by side, groups kept together."""
+    import cv2
+    import numpy as np
+
+    across = COLUMNS // max(len(groups[0]), 1) if groups else 1
+    blank = np.full((TILE, TILE, 3), 255, dtype=np.uint8)
+    rows = []
+    for start in range(0, len(groups), across):
+        line = [
+            cv2.resize(image, (TILE, TILE))
+            for group in groups[start : start + across]
+            for image in group
+        ]
+        line += [blank] * (across * len(groups[0]) - len(line))
+        rows.append(np.hstack(line))
+    return np.asarray(np.vstack(rows) if rows else blank, dtype=np.uint8)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
