@@ -55,7 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         videos += find_videos(Path(given), source=arguments.source, labels=arguments.labels)
     videos = list({video.path: video for video in videos}.values())
     if arguments.dry_run:
-        print(summary(videos))
+        roots = [] if arguments.labels else [Path(given) for given in arguments.videos]
+        print(summary(videos, roots, arguments.source))
         return DONE
     lock = ".lock" if count == 1 else f".lock-{number}-of-{count}"
     report = _work(videos[number::count], arguments, options, lock)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from deepfake.data.sources.base import OfficialCount
-from deepfake.data.sources.find import SOURCES, find_source
+from deepfake.data.sources.find import find_source
 from preprocessing.types import Label, Video
 
 SPLITS = ("train", "val", "test", None)
@@ -19,21 +19,17 @@ def summary(videos: Sequence[Video], roots: Sequence[Path] = (), source: str = "
 
     Args:
         videos: What `find_videos` returned.
-        roots: The folders that were read; what each lacks, such as lists, is named.
+        roots: The folders that were read, whose official numbers and missing lists are shown.
         source: What the folders were read as.
     """
+    found = [(find_source(root, source), root) for root in roots if root.is_dir()]
+    known = {each.dataset: each.official for each, _ in found}
     lines = [f"{len(videos)} videos"]
-    known = {candidate.dataset: candidate.official for candidate in SOURCES}
-    sets = sorted({(video.dataset, video.compression) for video in videos})
-    for dataset, compression in sets:
+    for dataset, compression in sorted({(video.dataset, video.compression) for video in videos}):
         mine = [v for v in videos if (v.dataset, v.compression) == (dataset, compression)]
-        lines += ["", *_table(" ".join(filter(None, (dataset, compression))), mine, known[dataset])]
-    absent = [
-        f"Missing: {line}"
-        for root in roots
-        if root.is_dir()
-        for line in find_source(root, source).missing(root)
-    ]
+        title = " ".join(filter(None, (dataset, compression)))
+        lines += ["", *_table(title, mine, known.get(dataset, ()))]
+    absent = [f"Missing: {line}" for each, root in found for line in each.missing(root)]
     return "\n".join([*lines, *([""] if absent else []), *absent])
 
 

@@ -357,6 +357,15 @@ def test_summary_puts_counts_beside_official_ones(tmp_path: Path) -> None:
     assert "Missing: val.json of" in text
 
 
+def test_summary_of_a_table_shows_no_official_numbers(tmp_path: Path) -> None:
+    touch(tmp_path, ["a.mp4", "b.mp4"])
+    (tmp_path / "labels.csv").write_text("path,label,dataset\na.mp4,real,DFDC\nb.mp4,fake,Own\n")
+    text = summary(find_videos(tmp_path), [tmp_path])
+    assert "DFDC: 1" in text
+    assert "19154" not in text
+    assert summary(find_videos(tmp_path)) in text
+
+
 def test_summary_of_a_plain_folder(tmp_path: Path) -> None:
     touch(tmp_path, ["real/a.mp4", "x.mp4"])
     text = summary(find_videos(tmp_path), [tmp_path])
