@@ -2,6 +2,8 @@
 
 import codecs
 import pickle
+import re
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -42,6 +44,7 @@ FAMILIES: tuple[ModuleType, ...] = (
     mesonet,
 )
 
+TORCH_HEADS = (b"PK\x03\x04", b"\x80")  # a zip archive, or a pickle as torch before 1.6 wrote
 CONTAINERS = ("state_dict", "model_state_dict", "model", "net", "network")
 PREFIXES = ("module.", "model.", "net.", "network.")
 # Scalars of numpy, such as a best loss kept beside the weights. Rebuilding one runs no code.
@@ -92,7 +95,9 @@ def read_tensors(path: Path) -> Mapping[str, Any]:
         return mesonet.read_h5(path)
     if head[8:9] == b"{":
         return _read_safetensors(path)
-    return _read_torch(path)
+    if head.startswith(TORCH_HEADS):
+        return _read_torch(path)
+    raise CheckpointError(_not_a_checkpoint(path))
 
 
 def _read_safetensors(path: Path) -> Mapping[str, Any]:
@@ -110,13 +115,12 @@ def _read_safetensors(path: Path) -> Mapping[str, Any]:
 
 def _read_torch(path: Path) -> Mapping[str, Any]:
     try:
-        with torch.serialization.safe_globals(SAFE_GLOBALS):
+        with warnings.catch_warnings(), torch.serialization.safe_globals(SAFE_GLOBALS):
+            warnings.simplefilter("ignore")  # about pickle protocols, which decide nothing here
             contents = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        if "Unsupported" in str(error) or "Weights only load failed" not in str(error):
-            raise CheckpointError(_needs_code(path, str(error))) from error
-        raise CheckpointError(_not_a_checkpoint(path)) from error
-    except (RuntimeError, EOFError, ValueError, KeyError, UnicodeDecodeError, OSError) as error:
+        raise CheckpointError(_needs_code(path, str(error))) from error
+    except (RuntimeError, EOFError, ValueError, LookupError, TypeError, OSError) as error:
         raise CheckpointError(_not_a_checkpoint(path)) from error
     if not isinstance(contents, Mapping):
         raise CheckpointError(
@@ -126,11 +130,11 @@ def _read_torch(path: Path) -> Mapping[str, Any]:
 
 
 def _needs_code(path: Path, message: str) -> str:
-    _, _, wanted = message.partition("GLOBAL ")
-    wanted = wanted.split(" was not")[0].splitlines()[0] if wanted else "an object of Python"
+    wanted = re.search(r"GLOBAL (\S+)", message)
     return (
-        f"{path} is refused: reading it would run code ({wanted[:80]}), and only tensors are read "
-        "here. Ask its author for a plain state_dict, or save one from a machine that trusts it."
+        f"{path} is refused: reading it would run code of the file "
+        f"({wanted[1] if wanted else 'a pickle that torch.save did not write'}), and only tensors "
+        "are read here. Ask its author for a plain state_dict."
     )
 
 
