@@ -1,0 +1,21 @@
+"""Train, compare and use video deepfake detectors."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from deepfake.inference import VideoPredictor
+    from deepfake.types import FaceScore, TrackScore, Verdict
+
+__all__ = ["VideoPredictor", "Verdict", "TrackScore", "FaceScore"]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401  PEP 562: heavy modules load when first named
+    if name == "VideoPredictor":
+        from deepfake.inference import VideoPredictor
+
+        return VideoPredictor
+    if name in __all__:
+        from deepfake import types
+
+        return getattr(types, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

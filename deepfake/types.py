@@ -1,6 +1,6 @@
 """The values that travel from face crops to a verdict."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from preprocessing.types import Box
@@ -8,6 +8,7 @@ from preprocessing.types import Box
 if TYPE_CHECKING:
     from torch import Tensor
 
+VERDICT_VERSION = 1
 VerdictLabel = Literal["real", "fake", "undecided"]
 
 
@@ -18,6 +19,7 @@ class FaceBatch(TypedDict):
     label: "Tensor"  # (B,) float, 0 real, 1 fake
     video: "Tensor"  # (B,) int64, number of the video in its data set
     track: "Tensor"  # (B,) int64, number of the track in its video
+    index: "Tensor"  # (B,) int64, number of the sample in its data set
 
 
 @dataclass(frozen=True)
@@ -67,3 +69,7 @@ class Verdict:
     checkpoint: str = ""
     reason: str = ""
     provenance: dict[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the verdict as plain JSON types, with the version of their layout."""
+        return {"version": VERDICT_VERSION, **asdict(self)}

@@ -55,7 +55,8 @@ Engine = Callable[[Callable[[Job], int], Sequence[Job]], Iterator[Outcome[Job, i
 
 
 @cache
-def _detector(options: PreprocessOptions) -> FaceDetector:
+def detector_for(options: PreprocessOptions) -> FaceDetector:
+    """Return this process's face detector for some options; its networks are loaded once."""
     return make_detector(options)
 
 
@@ -65,7 +66,7 @@ def work(job: Job) -> int:
     Raises:
         VideoError: The video cannot be used.
     """
-    extraction = extract_faces(job.video.path, job.options, _detector(job.options))
+    extraction = extract_faces(job.video.path, job.options, detector_for(job.options))
     return store.store(job.folder, job.video, extraction, job.options)
 
 

@@ -54,6 +54,7 @@ def run_local(
     workers: int,
     timeout_s: float = TIMEOUT_S,
     memory_bytes: int = MEMORY_BYTES,
+    meanwhile: Callable[[], None] | None = None,
 ) -> Iterator[Outcome[Task, Result]]:
     """Run `function` on every task in worker processes; yield outcomes as they come.
 
@@ -63,6 +64,7 @@ def run_local(
         workers: Number of processes.
         timeout_s: A task that takes longer is given up and its worker killed, in seconds.
         memory_bytes: Address space that a worker may take, its libraries included.
+        meanwhile: Called once in this process while the first tasks are worked on.
     """
     context = _context()
     pending = iter(tasks)
@@ -71,6 +73,8 @@ def run_local(
         for task in _first(pending, workers):
             crew.append(_start(context, function, memory_bytes))
             _give(crew[-1], task)
+        if meanwhile is not None:
+            meanwhile()
         while busy := [worker for worker in crew if worker.task is not None]:
             patience = min(worker.since + timeout_s for worker in busy) - time.monotonic()
             ready = set(wait([worker.pipe for worker in busy], max(0.0, patience)))

@@ -1,0 +1,111 @@
+"""What computes scores from faces: torch, or a graph without importing torch."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepfake.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+    from torch import nn
+
+Faces = NDArray[np.float32]  # (B, 3, S, S), or (B, T, 3, S, S) for temporal networks
+Scores = NDArray[np.float64]  # (B,), P(fake) in [0, 1]
+
+
+class Scorer(Protocol):
+    """Scores faces."""
+
+    def score(self, faces: Faces) -> Scores:
+        """Return P(fake) of each normalised face, before calibration. NaN where it is undefined."""
+        ...
+
+    def warm_up(self) -> None:
+        """Load what the first call would load."""
+        ...
+
+
+def sigmoid(logits: NDArray[np.floating]) -> Scores:
+    """Return 1 / (1 + exp(-x)) in float64, without overflow."""
+    x = np.asarray(logits, dtype=np.float64)
+    half = np.tanh(x / 2) / 2
+    scores: Scores = half + 0.5
+    return scores
+
+
+class TorchScorer:
+    """Scores with a torch network, in float32 on the CPU unless told otherwise.
+
+    Args:
+        network: Put into eval mode.
+        device: Such as "cpu" or "cuda".
+    """
+
+    def __init__(self, network: "nn.Module", device: str = "cpu") -> None:
+        import torch
+
+        self.network = network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.device = device
+
+    def warm_up(self) -> None:
+        """Do nothing: the network is loaded."""
+
+    def score(self, faces: Faces) -> Scores:
+        """Return P(fake) (B,)."""
+        import torch
+
+        with torch.inference_mode():
+            batch = torch.from_numpy(faces).to(self.device)
+            if batch.ndim == 4:
+                batch = batch.contiguous(memory_format=torch.channels_last)
+            return sigmoid(self.network(batch).float().cpu().numpy())
+
+
+class OnnxScorer:
+    """Scores with ONNX Runtime, which is loaded when it is first needed.
+
+    Args:
+        graph: A file; input faces, output logits (B,).
+        threads: Of one call; None leaves it to ONNX Runtime.
+    """
+
+    def __init__(self, graph: Path, threads: int | None = None) -> None:
+        self.graph = graph
+        self.threads = threads
+
+    @cached_property
+    def session(self) -> "InferenceSession":
+        """The loaded graph.
+
+        Raises:
+            CheckpointError: The file is no graph that can be run.
+        """
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4
+        if self.threads is not None:
+            options.intra_op_num_threads = self.threads
+        try:
+            return onnxruntime.InferenceSession(
+                str(self.graph), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # its errors have no other base
+            reason = str(error).splitlines()[0]
+            raise CheckpointError(
+                f"{self.graph} is not an ONNX file that can be run: {reason}"
+            ) from error
+
+    def warm_up(self) -> None:
+        """Load the graph."""
+        assert self.session is not None
+
+    def score(self, faces: Faces) -> Scores:
+        """Return P(fake) (B,)."""
+        name = self.session.get_inputs()[0].name
+        (logits,) = self.session.run(None, {name: faces})
+        return sigmoid(logits)

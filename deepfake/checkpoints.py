@@ -1,0 +1,294 @@
+"""Checkpoints: our own, exported graphs, the shipped default, and everyone's published ones.
+
+A checkpoint is all that a verdict depends on: the network, how videos become crops, how crops
+become tensors, the calibration and the rule that joins the faces. Nothing is ever unpickled in a
+way that could run code, and a class named in a checkpoint is built only if it is one of ours or
+already imported.
+"""
+
+import hashlib
+import importlib
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deepfake.aggregation import DEFAULT as DEFAULT_RULE
+from deepfake.aggregation import RULES
+from deepfake.backends import OnnxScorer, Scorer, TorchScorer
+from deepfake.calibration import Calibration
+from deepfake.errors import CheckpointError
+from deepfake.recipe import InputRecipe
+from preprocessing.manifest import options_from_dict
+from preprocessing.types import PreprocessOptions
+
+if TYPE_CHECKING:
+    from torch import nn
+
+VERSION = 1
+KEY = "deepfake"  # of our entry in a checkpoint, and in a graph's metadata
+LATEST = Path("runs/latest/best.ckpt")
+WEIGHTS = Path(__file__).parent / "weights"
+DEFAULT_MODEL = WEIGHTS / "default.onnx"
+DEFAULT_SETTINGS = WEIGHTS / "default.json"
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """A network with all that its verdicts depend on.
+
+    Args:
+        name: The file, or "default".
+        scorer: Gives P(fake) of prepared faces, before calibration.
+        recipe: From a crop to the network's input.
+        preprocess: From a video to crops.
+        calibration: From a video's raw score to its probability and verdict.
+        aggregation: The rule from faces to a video, a name in `deepfake.aggregation`.
+        sha256: Of the file.
+        frames: Crops that the network takes at once, T; 1 for single faces.
+        note: What a person should know of it, in a line.
+    """
+
+    name: str
+    scorer: Scorer
+    recipe: InputRecipe
+    preprocess: PreprocessOptions
+    calibration: Calibration
+    aggregation: str
+    sha256: str
+    frames: int = 1
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The plain part of a checkpoint, as `Checkpoint` names it."""
+
+    recipe: InputRecipe
+    preprocess: PreprocessOptions
+    calibration: Calibration
+    aggregation: str
+    network: Mapping[str, Any] | None = None
+    frames: int = 1
+    note: str = ""
+
+
+def find_checkpoint(path: Path | None = None) -> Path:
+    """Return the checkpoint to use: the given one, else the latest run's, else the shipped one.
+
+    Raises:
+        CheckpointError: There is none.
+    """
+    if path is not None:
+        if not path.is_file():
+            raise CheckpointError(f"No checkpoint at {path}. Give the path of an existing file.")
+        return path
+    for candidate in (LATEST, DEFAULT_MODEL):
+        if candidate.is_file():
+            return candidate
+    raise CheckpointError(
+        f"No checkpoint: {LATEST} does not exist and no default model is installed. Train one with "
+        "`python -m deepfake.train`, or give --checkpoint FILE."
+    )
+
+
+def load(path: Path | None = None, *, device: str = "cpu") -> Checkpoint:
+    """Load a checkpoint of ours or a published one; see `find_checkpoint` and `load_published`.
+
+    Raises:
+        CheckpointError: It cannot be found, read safely, or recognised.
+    """
+    found = find_checkpoint(path)
+    digest = sha256(found)
+    name = "default" if found == DEFAULT_MODEL else str(found)
+    if found.suffix == ".onnx":
+        return _load_onnx(found, name, digest)
+    return _load_torch(found, name, digest, device)
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _load_onnx(path: Path, name: str, digest: str) -> Checkpoint:
+    scorer = OnnxScorer(path)
+    if path == DEFAULT_MODEL:
+        _check_default(digest)
+        text: str | None = DEFAULT_SETTINGS.read_text(encoding="utf-8")  # spares loading the graph
+    else:
+        text = scorer.session.get_modelmeta().custom_metadata_map.get(KEY)
+    if text is None:
+        raise CheckpointError(
+            f"{path} is an ONNX file without this project's settings in its metadata. "
+            "Make one with `python -m deepfake.export --format onnx`."
+        )
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        raise CheckpointError(f"{path}: its settings are not JSON: {error}") from error
+    return _checkpoint(name, digest, scorer, settings_from_dict(content, path))
+
+
+def _check_default(digest: str) -> None:
+    expected = (WEIGHTS / "SHA256").read_text(encoding="ascii").split()[0]
+    if digest != expected:
+        raise CheckpointError(
+            f"The shipped model {DEFAULT_MODEL} is damaged: its SHA-256 is {digest[:16]}..., "
+            f"expected {expected[:16]}.... Install the package again."
+        )
+
+
+def _load_torch(path: Path, name: str, digest: str, device: str) -> Checkpoint:
+    from deepfake.published.load import load_published, read_tensors
+
+    contents = read_tensors(path)
+    if KEY in contents:
+        network, settings = restore(contents, path)
+        return _checkpoint(name, digest, TorchScorer(network, device), settings)
+    published = load_published(path)
+    settings = Settings(
+        published.recipe,
+        published.preprocess,
+        Calibration(),
+        published.aggregation,
+        note=f"published {published.name} ({published.licence}); {published.output}",
+    )
+    return _checkpoint(name, digest, TorchScorer(published.network, device), settings)
+
+
+def _checkpoint(name: str, digest: str, scorer: Scorer, settings: Settings) -> Checkpoint:
+    return Checkpoint(
+        name=name,
+        scorer=scorer,
+        recipe=settings.recipe,
+        preprocess=settings.preprocess,
+        calibration=settings.calibration,
+        aggregation=settings.aggregation,
+        sha256=digest,
+        frames=settings.frames,
+        note=settings.note,
+    )
+
+
+def restore(contents: Mapping[str, Any], path: Path) -> tuple["nn.Module", Settings]:
+    """Return the network with its weights, and the settings, of a Lightning checkpoint of ours.
+
+    Raises:
+        CheckpointError: A part is missing or does not fit.
+    """
+    settings = settings_from_dict(contents[KEY], path)
+    if settings.network is None:
+        raise CheckpointError(
+            f"{path} does not say which network it holds. Train with `python -m deepfake.train`, "
+            "or give FakeClassifier a network_spec."
+        )
+    network = build(settings.network)
+    state = contents.get("state_dict")
+    if not isinstance(state, Mapping):
+        raise CheckpointError(f"{path} has no state_dict.")
+    prefix = "network."
+    weights = {
+        key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)
+    }
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise CheckpointError(f"{path}: its weights do not fit its network: {reason}") from error
+    return network.eval(), settings
+
+
+def settings_from_dict(content: object, path: Path) -> Settings:
+    """Return the settings in a checkpoint or in a graph's metadata.
+
+    Raises:
+        CheckpointError: They are of a newer version, incomplete, or of wrong types.
+    """
+    try:
+        if not isinstance(content, Mapping):
+            raise TypeError(f"expected a mapping, got {type(content).__name__}")
+        version = content["version"]
+        if not isinstance(version, int) or version > VERSION:
+            raise CheckpointError(
+                f"{path} has checkpoint version {version}; this program reads up to {VERSION}. "
+                "Update it."
+            )
+        rule = content.get("aggregation") or DEFAULT_RULE
+        if rule not in RULES:
+            raise ValueError(f"unknown aggregation rule {rule!r}")
+        fitted = content.get("calibration")
+        return Settings(
+            recipe=recipe_from_dict(content["recipe"]),
+            preprocess=options_from_dict(dict(content["preprocess"])),
+            calibration=Calibration() if fitted is None else Calibration.from_dict(fitted),
+            aggregation=rule,
+            network=content.get("network"),
+            frames=int(content.get("frames", 1)),
+            note=str(content.get("note", "")),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path} is not a checkpoint of this project: {error}") from error
+
+
+def recipe_from_dict(content: Mapping[str, Any]) -> InputRecipe:
+    """Return a recipe from plain JSON types.
+
+    Raises:
+        ValueError: A name is unknown.
+    """
+    unknown = set(content) - {field.name for field in fields(InputRecipe)}
+    if unknown:
+        raise ValueError(f"unknown recipe entry {', '.join(sorted(unknown))}")
+    values = dict(content)
+    for name in ("mean", "std"):
+        if name in values:
+            values[name] = tuple(float(value) for value in values[name])
+    return InputRecipe(**values)
+
+
+def build(spec: Mapping[str, Any]) -> "nn.Module":
+    """Build the network that a checkpoint names, without weights.
+
+    Args:
+        spec: `class_path` and `init_args`, both plain; arguments may be such specs again.
+
+    Raises:
+        CheckpointError: The class is not a network that may be built.
+    """
+    from torch import nn
+
+    path = str(spec.get("class_path", ""))
+    module_name, _, class_name = path.rpartition(".")
+    if module_name.startswith("deepfake.models."):
+        try:
+            importlib.import_module(module_name)
+        except ImportError as error:
+            raise CheckpointError(f"This version has no network {path}.") from error
+    # Never import what a file names: only what the user has imported already is looked up.
+    found = getattr(sys.modules.get(module_name), class_name, None)
+    if not (isinstance(found, type) and issubclass(found, nn.Module)):
+        raise CheckpointError(
+            f"The checkpoint names the network {path!r}, which is not one of this project. If you "
+            f"trust it, import {module_name or 'its module'} first (from Python, or with --import)."
+        )
+    arguments = dict(spec.get("init_args") or {})
+    if "pretrained" in arguments:
+        arguments["pretrained"] = False  # the weights come from the checkpoint
+    for name, value in arguments.items():
+        if isinstance(value, Mapping) and "class_path" in value:
+            arguments[name] = build(value)
+    try:
+        return found(**arguments)
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"The checkpoint's arguments do not fit {path}: {error}") from error
+
+
+def load_published(source: Path | str | Mapping[str, Any]) -> Any:  # noqa: ANN401
+    """Load somebody else's checkpoint; see `deepfake.published.load.load_published`."""
+    from deepfake.published.load import load_published as load_it
+
+    return load_it(source)

@@ -1,0 +1,166 @@
+"""From a clip to a verdict."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from deepfake.aggregation import by_name, person_scores
+from deepfake.checkpoints import Checkpoint, load, sha256
+from deepfake.types import FaceScore, TrackScore, Verdict, VerdictLabel
+from preprocessing.detection import FaceDetector
+from preprocessing.pipeline import Extraction, extract_faces, make_detector
+from preprocessing.types import Face, PreprocessOptions
+
+MIN_FRACTION = 0.5  # of the frames asked for; with fewer decoded a clip is undecided
+BATCH = 32  # faces scored at once
+
+
+class VideoPredictor:
+    """Judge videos with one checkpoint, which is loaded once.
+
+    Args:
+        checkpoint: What `deepfake.checkpoints.load` gave.
+        aggregation: Rule from faces to a video, by name; None takes the checkpoint's.
+        frames: Frames per video; None takes the checkpoint's.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        *,
+        aggregation: str | None = None,
+        frames: int | None = None,
+    ) -> None:
+        self.checkpoint = checkpoint
+        self.aggregation = aggregation or checkpoint.aggregation
+        self.rule = by_name(self.aggregation)
+        options = checkpoint.preprocess
+        self.options = options if frames is None else replace(options, frames=frames)
+        self._detector: FaceDetector | None = None
+
+    @classmethod
+    def from_checkpoint(
+        cls, path: str | Path | None = None, *, device: str = "cpu"
+    ) -> "VideoPredictor":
+        """Load a checkpoint; without a path the latest run's, else the shipped one.
+
+        Raises:
+            CheckpointError: It cannot be found, read safely, or recognised.
+        """
+        return cls(load(None if path is None else Path(path), device=device))
+
+    def predict(
+        self, path: str | Path, *, start_s: float = 0.0, end_s: float | None = None
+    ) -> Verdict:
+        """Return the verdict on a video or a photograph.
+
+        Args:
+            path: The file.
+            start_s: Begin of the span that is looked at, in seconds.
+            end_s: Its end; None for the end of the video.
+
+        Raises:
+            VideoError: The file cannot be used.
+        """
+        if self._detector is None:
+            self._detector = make_detector(self.options)
+        path = Path(path)
+        extraction = extract_faces(path, self.options, self._detector, start_s=start_s, end_s=end_s)
+        return self.judge(path, extraction)
+
+    def judge(self, path: Path, extraction: Extraction) -> Verdict:
+        """Return the verdict on a video whose faces are already found."""
+        faces = self.score_faces(extraction.faces)
+        usable = tuple(face for face in faces if math.isfinite(face.score))
+        raw = self.rule(usable)
+        calibration = self.checkpoint.calibration
+        people = tuple(
+            replace(person, score=calibration.apply(person.score))
+            for person in _whole_span(person_scores(usable, self.rule), extraction)
+        )
+        score = None if raw is None else calibration.apply(raw)
+        label, reason = self._decide(score, extraction, rejected=len(faces) - len(usable))
+        return Verdict(
+            video=str(path),
+            label=label,
+            score=score,
+            threshold=calibration.threshold,
+            tracks=people,
+            faces=usable,
+            checkpoint=self.checkpoint.name,
+            reason=reason,
+            provenance=self._provenance(path, extraction),
+        )
+
+    def score_faces(self, faces: Sequence[Face]) -> tuple[FaceScore, ...]:
+        """Return P(fake) of each face, before calibration; NaN where the network gave none."""
+        scores: list[float] = []
+        for start in range(0, len(faces), BATCH):
+            batch = np.stack(
+                [self.checkpoint.recipe.prepare(f.image) for f in faces[start : start + BATCH]]
+            )
+            scores += [float(value) for value in self.checkpoint.scorer.score(batch)]
+        return tuple(
+            FaceScore(
+                score=score,
+                track=face.track,
+                frame=face.detection.frame,
+                time_s=face.detection.time_s,
+                box=face.detection.box,
+            )
+            for face, score in zip(faces, scores, strict=True)
+        )
+
+    def _decide(
+        self, score: float | None, extraction: Extraction, *, rejected: int
+    ) -> tuple[VerdictLabel, str]:
+        report = extraction.report
+        if score is None:
+            if rejected:
+                return "undecided", f"the network gave no finite score for {rejected} faces"
+            why = ", ".join(f"{n} {reason}" for reason, n in extraction.rejected.items())
+            found = f" (left out: {why})" if why else ""
+            return "undecided", f"no face found in {report.read} frames{found}"
+        if report.fraction < MIN_FRACTION:
+            return "undecided", f"only {report.read} of {report.wanted} frames could be decoded"
+        label = self.checkpoint.calibration.verdict(score)
+        if label == "undecided":
+            low, high = self.checkpoint.calibration.undecided
+            return label, f"scores between {low:.2f} and {high:.2f} are wrong too often"
+        return label, ""
+
+    def _provenance(self, path: Path, extraction: Extraction) -> dict[str, object]:
+        options = self.options
+        return {
+            "sha256": sha256(path),
+            "checkpoint_sha256": self.checkpoint.sha256,
+            "aggregation": self.aggregation,
+            "preprocess": _plain(options),
+            "frames_wanted": extraction.report.wanted,
+            "frames_read": extraction.report.read,
+            "frames_corrupt": extraction.report.corrupt,
+            "version": version("deepfake"),
+            "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+
+
+def _plain(options: PreprocessOptions) -> dict[str, object]:
+    values = {name: getattr(options, name) for name in PreprocessOptions.__dataclass_fields__}
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+
+
+def _whole_span(people: Sequence[TrackScore], extraction: Extraction) -> tuple[TrackScore, ...]:
+    """Give each person the span of their track, not only of the faces that were judged."""
+    spans = {
+        track.id: (track.detections[0].time_s, track.detections[-1].time_s)
+        for track in extraction.tracks
+    }
+    return tuple(
+        replace(person, start_s=spans[person.track][0], end_s=spans[person.track][1])
+        for person in people
+    )

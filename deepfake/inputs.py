@@ -1,0 +1,37 @@
+"""Which files a person means: files, folders and patterns."""
+
+import glob
+from collections.abc import Sequence
+from pathlib import Path
+
+from deepfake.errors import DeepfakeError
+from preprocessing.images import IMAGE_SUFFIXES
+from preprocessing.video import VIDEO_SUFFIXES
+
+SUFFIXES = VIDEO_SUFFIXES | IMAGE_SUFFIXES
+
+
+def find_clips(given: Sequence[str]) -> list[Path]:
+    """Return the files that arguments name, in their order, each once.
+
+    A file counts whatever its name, since its content decides; of a folder, the videos and
+    photographs in it and below, sorted by name.
+
+    Raises:
+        DeepfakeError: Nothing was found at all.
+    """
+    clips: list[Path] = []
+    for text in given:
+        path = Path(text)
+        if path.is_dir():
+            clips += sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
+        elif not path.exists() and glob.has_magic(text):
+            clips += sorted(Path(match) for match in glob.glob(text, recursive=True))  # noqa: PTH207
+        else:
+            clips.append(path)  # a missing file is reported like a broken one
+    if not clips:
+        raise DeepfakeError(
+            f"No video or photograph found in {', '.join(given)}. "
+            f"Looked for files ending in {', '.join(sorted(SUFFIXES))}."
+        )
+    return list(dict.fromkeys(clips))

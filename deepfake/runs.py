@@ -1,0 +1,165 @@
+"""A run's folder: what was done, how to repeat it, its curves, its best checkpoint."""
+
+import csv
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning import Callback, LightningModule, Trainer
+
+from deepfake.checkpoints import sha256
+from preprocessing.manifest import MANIFEST
+
+RUNS = Path("runs")
+BEST, LAST, LATEST = "best.ckpt", "last.ckpt", "latest"
+PACKAGES = ("torch", "torchvision", "pytorch-lightning", "timm", "albumentations", "numpy")
+
+
+def new_run(root: Path = RUNS) -> Path:
+    """Return a new folder `runs/<time>`."""
+    stamp = datetime.now().astimezone().strftime("%Y-%m-%d_%H-%M-%S")
+    for suffix in ("", *(f"-{number}" for number in range(2, 100))):
+        folder = root / f"{stamp}{suffix}"
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return folder
+    raise FileExistsError(f"{root} holds a hundred runs of {stamp}")
+
+
+def link_latest(folder: Path) -> None:
+    """Let `runs/latest` point at a run, in one step."""
+    link = folder.parent / LATEST
+    fresh = folder.parent / f".{LATEST}-{os.getpid()}"
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(folder.name)
+    fresh.replace(link)
+
+
+class RunRecorder(Callback):
+    """Write what repeats a run, and draw its curves.
+
+    Args:
+        folder: Of the run.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        """Write `run.json`."""
+        if trainer.is_global_zero:
+            data = getattr(trainer, "datamodule", None)
+            write_json(self.folder / "run.json", circumstances(getattr(data, "root", None)))
+
+    def on_save_checkpoint(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,  # noqa: ARG002
+        checkpoint: dict[str, Any],  # noqa: ARG002
+    ) -> None:
+        """Point `runs/latest` here as soon as there is something to use."""
+        if trainer.is_global_zero:
+            link_latest(self.folder)
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        """Draw the curves of `metrics.csv`."""
+        if trainer.is_global_zero:
+            draw_curves(self.folder)
+
+
+def circumstances(data_root: Path | None) -> dict[str, Any]:
+    """Return the command, code, versions, data and hardware of this process as plain types."""
+    import torch
+
+    versions = {}
+    for name in ("deepfake", *PACKAGES):
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = "not installed"
+    manifest = None if data_root is None else data_root / MANIFEST
+    return {
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "commit": _commit(),
+        "python": platform.python_version(),
+        "versions": versions,
+        "seed": os.environ.get("PL_GLOBAL_SEED"),
+        "manifest_sha256": sha256(manifest) if manifest and manifest.is_file() else None,
+        "hardware": {
+            "machine": platform.machine(),
+            "processors": os.cpu_count(),
+            "threads": torch.get_num_threads(),
+            "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+        },
+        "started": datetime.now().astimezone().isoformat(timespec="seconds"),
+    }
+
+
+def _commit() -> str | None:
+    """Return the commit of the code, with "+changes" where files differ from it."""
+    root = Path(__file__).parent.parent
+    git = ["git", "-C", str(root)]
+    try:
+        head = subprocess.run(
+            [*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True
+        )
+        status = subprocess.run(
+            [*git, "status", "--porcelain", "--untracked-files=no"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return head.stdout.strip() + ("+changes" if status.stdout.strip() else "")
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write plain types as JSON."""
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def read_curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    """Return the values of `metrics.csv`: name -> (epoch, value), one an epoch, finite only."""
+    curves: dict[str, dict[int, float]] = {}
+    path = folder / "metrics.csv"
+    if not path.is_file():
+        return {}
+    with path.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            for name, text in row.items():
+                if "/" in name and text and text != "nan":
+                    curves.setdefault(name, {})[int(float(row["epoch"]))] = float(text)
+    return {name: sorted(values.items()) for name, values in curves.items()}
+
+
+def draw_curves(folder: Path) -> Path | None:
+    """Draw loss and AUROC over epochs as `curves.png`; None where nothing was logged."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    curves = read_curves(folder)
+    if not curves:
+        return None
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    for axes, ending in zip(figure.subplots(1, 2), ("loss", "auroc"), strict=True):
+        for name, values in sorted(curves.items()):
+            if name.endswith(ending) and not name.startswith("test/"):
+                epochs, heights = zip(*values, strict=True)
+                axes.plot(epochs, heights, marker=".", label=name)
+        axes.set(xlabel="epoch", ylabel=ending)
+        axes.grid(alpha=0.3)
+        axes.legend()
+    path = folder / "curves.png"
+    figure.savefig(path, dpi=120)
+    return path

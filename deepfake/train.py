@@ -1,0 +1,70 @@
+"""Train a detector: `python -m deepfake.train`, with `--config FILE` for another experiment."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deepfake.console import DONE, run
+from deepfake.errors import DeepfakeError
+
+if TYPE_CHECKING:
+    pass
+
+HELP = """\
+usage: python -m deepfake.train [--config FILE ...] [--SETTING VALUE ...]
+
+Train a network on the crops that preprocess made, keep the checkpoint with the best validation
+video AUROC, test it, and write runs/<time>/ (config, metrics.csv, best.ckpt, curves.png).
+
+  --config FILE               an experiment of configs/, laid over configs/default.yaml
+  --data.root DIR             folder of crops (default: data/faces)
+  --data.batch_size N         faces a batch
+  --data.fakes KIND           videos, self_blended or mixed
+  --model.network CLASS       network, such as deepfake.models.EfficientViT
+  --model.optimizer CLASS     such as torch.optim.SGD
+  --trainer.max_epochs N      epochs at most
+  --trainer.precision P       such as bf16-mixed
+  --seed_everything N         seed (default: 0)
+  --ckpt_path FILE|last       go on with a run; last is runs/latest/last.ckpt
+  --print_config              print every setting with its value and stop
+  --help_all                  describe every setting
+  --help_class CLASS          describe the settings of a network, optimizer or loss
+
+Exit status: 0 done, 2 nothing done.
+"""
+
+
+def config_folder() -> Path:
+    """Return the folder of configurations, of the checkout or of the installed package."""
+    here = Path(__file__).parent
+    for folder in (here.parent / "configs", here / "configs"):
+        if (folder / "default.yaml").is_file():
+            return folder
+    raise DeepfakeError(f"No configs/default.yaml beside {here}. Install the package again.")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return the exit status."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if "-h" in arguments or "--help" in arguments:
+        print(HELP, end="")
+        return DONE
+    from deepfake.training import train
+
+    renamed = [_renamed(argument) for argument in arguments]
+    folder = train(["--config", str(config_folder() / "default.yaml"), *renamed])
+    print(f"next: python -m deepfake.predict clip.mp4  (uses {folder / 'best.ckpt'})")
+    return DONE
+
+
+def _renamed(argument: str) -> str:
+    if argument == "--help_all":
+        return "--help"
+    if argument == "--help_class" or argument.startswith("--help_class="):
+        return argument.replace("--help_class", "--model.network.help")
+    return argument
+
+
+if __name__ == "__main__":
+    run(lambda: main(sys.argv[1:]))
