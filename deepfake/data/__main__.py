@@ -76,8 +76,11 @@ def _check(folder: Path, seed: int) -> int:
             print(f"leak: {kind}: {count - SHOWN} more")
     found = shortcuts(read_video_records(folder))
     for shortcut in found:
-        mark = "shortcut" if shortcut.strong else "property"
-        print(f"{mark}: {shortcut.name} alone gives an AUROC of {shortcut.auroc:.2f}")
+        if shortcut.strong:
+            print(f"shortcut: {shortcut.name} alone gives an AUROC of {shortcut.auroc:.2f}")
+    weak = [f"{each.name} {each.auroc:.2f}" for each in found if not each.strong]
+    if weak:
+        print(f"AUROC of a property alone: {', '.join(weak)}")
     strong = sum(shortcut.strong for shortcut in found)
     if not leaks and not strong and not plan.leaky:
         print("Nothing found.")
