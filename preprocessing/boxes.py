@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 Boxes: TypeAlias = NDArray[Any]  # a floating type, which the results share
 
+NMS_BLOCK = 256  # boxes compared with each other at once; bounds the memory
+
 
 def area(boxes: Boxes) -> Boxes:
     """Return the areas (N,); a box whose corners are swapped has none."""
@@ -17,19 +19,18 @@ def area(boxes: Boxes) -> Boxes:
 
 def intersection(boxes: Boxes, others: Boxes) -> Boxes:
     """Return the areas (N, M) that boxes (N, 4) share with others (M, 4)."""
-    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
-    sides = np.maximum(high - low, 0)
-    areas: Boxes = sides[..., 0] * sides[..., 1]
+    x0, y0, x1, y1 = boxes.T[:, :, None]
+    left, top, right, bottom = others.T
+    width = np.maximum(np.minimum(x1, right) - np.maximum(x0, left), 0)
+    height = np.maximum(np.minimum(y1, bottom) - np.maximum(y0, top), 0)
+    areas: Boxes = width * height
     return areas
 
 
 def iou(boxes: Boxes, others: Boxes) -> Boxes:
     """Return intersection over union (N, M); 0 where both boxes are empty."""
     shared = intersection(boxes, others)
-    union = area(boxes)[:, None] + area(others)[None] - shared
-    overlap: Boxes = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
-    return overlap
+    return _ratio(shared, area(boxes)[:, None] + area(others)[None] - shared)
 
 
 def nms(
@@ -49,22 +50,31 @@ def nms(
             which also drops a small box inside a large one.
     """
     order = np.argsort(-scores, kind="stable")
-    x0, y0, x1, y1 = boxes[order].T
-    areas = area(boxes[order])
-    keep = []
-    left = np.arange(len(order))
-    while left.size:
-        best, left = left[0], left[1:]
-        keep.append(best)
-        width = np.minimum(x1[best], x1[left]) - np.maximum(x0[best], x0[left])
-        height = np.minimum(y1[best], y1[left]) - np.maximum(y0[best], y0[left])
-        shared = np.maximum(width, 0) * np.maximum(height, 0)
-        if over == "union":
-            whole = areas[best] + areas[left] - shared
-        else:
-            whole = np.minimum(areas[best], areas[left])
-        left = left[shared <= threshold * whole]
-    return order[np.array(keep, dtype=np.intp)]
+    keep = np.zeros(0, np.intp)
+    for start in range(0, len(order), NMS_BLOCK):
+        block = order[start : start + NMS_BLOCK]
+        others = boxes[keep]
+        block = block[(_overlap(boxes[block], others, over) <= threshold).all(1)]
+        blocked = _overlap(boxes[block], boxes[block], over) > threshold
+        alive = np.ones(len(block), bool)
+        for i in range(len(block)):
+            if alive[i]:
+                alive[i + 1 :] &= ~blocked[i, i + 1 :]
+        keep = np.concatenate([keep, block[alive]])
+    return keep
+
+
+def _overlap(boxes: Boxes, others: Boxes, over: Literal["union", "smaller"]) -> Boxes:
+    if over == "union":
+        return iou(boxes, others)
+    smaller = np.minimum(area(boxes)[:, None], area(others)[None])
+    return _ratio(intersection(boxes, others), smaller)
+
+
+def _ratio(part: Boxes, whole: Boxes) -> Boxes:
+    """Return part / whole; 0 where both are 0."""
+    ratio: Boxes = np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
+    return ratio
 
 
 def square(boxes: Boxes) -> Boxes:

@@ -15,6 +15,8 @@ from preprocessing.types import Image
 
 WINDOW = 12  # side of the face that the first network looks for, in pixels of a level
 
+STRIP = 32  # rows of a level that are made at once, so that they stay in the processor's cache
+
 Floats = NDArray[np.float32]
 Integers = NDArray[np.signedinteger]
 
@@ -35,14 +37,20 @@ class SumTable:
 
     def resize(self, height: int, width: int) -> Floats:
         """Return the whole image at another size (height, width, 3)."""
-        y0, y1 = bins(np.array([0]), np.array([self.height]), height)
-        x0, x1 = bins(np.array([0]), np.array([self.width]), width)
-        rows = self._sums.take(y1[0], 0)
-        rows -= self._sums.take(y0[0], 0)
-        sums = rows.take(x1[0], 1)
-        sums -= rows.take(x0[0], 1)
-        level: Floats = means(sums[None], y1 - y0, x1 - x0)[0]
-        return level
+        (y0,), (y1,) = bins(np.array([0]), np.array([self.height]), height)
+        (x0,), (x1,) = bins(np.array([0]), np.array([self.width]), width)
+        left, right = (np.add.outer(3 * x, range(3)).ravel() for x in (x0, x1))
+        widths = np.repeat(x1 - x0, 3).astype(np.float32)
+        table = self._sums.reshape(self.height + 1, -1)
+        level = np.empty((height, width * 3), np.float32)
+        for start in range(0, height, STRIP):
+            strip = slice(start, start + STRIP)
+            rows = table.take(y1[strip], 0)
+            rows -= table.take(y0[strip], 0)
+            sums = rows.take(right, 1)
+            sums -= rows.take(left, 1)
+            np.divide(sums, (y1 - y0)[strip, None] * widths, out=level[strip], dtype=np.float32)
+        return level.reshape(height, width, 3)
 
     def crop(self, boxes: Floats, side: int) -> tuple[NDArray[np.intp], Floats]:
         """Return which boxes (N, 4) show some of the image, and what they show.
