@@ -41,16 +41,24 @@ def shortcuts(videos: Sequence[ScoredVideo], *, rule: Aggregator | None = None) 
 
 
 def compare_checkpoints(
-    first: Sequence[ScoredVideo], second: Sequence[ScoredVideo], *, rule: Aggregator | None = None
+    first: Sequence[ScoredVideo],
+    second: Sequence[ScoredVideo],
+    *,
+    rules: tuple[Aggregator, Aggregator] = (WorstPerson(), WorstPerson()),
 ) -> tuple[int, DeLong]:
-    """Return the number of videos that both scored, and DeLong's test on those."""
-    chosen = rule or WorstPerson()
+    """Return the number of videos that both scored, and DeLong's test on those.
 
-    def scored(videos: Sequence[ScoredVideo]) -> dict[str, tuple[int, float]]:
-        pairs = [(video, chosen(video.faces)) for video in videos if video.label is not None]
+    Args:
+        first: Videos as one checkpoint scored them.
+        second: As the other did.
+        rules: From faces to a video, of the one and of the other.
+    """
+
+    def scored(videos: Sequence[ScoredVideo], rule: Aggregator) -> dict[str, tuple[int, float]]:
+        pairs = [(video, rule(video.faces)) for video in videos if video.label is not None]
         return {v.video: (v.label or 0, score) for v, score in pairs if score is not None}
 
-    a, b = scored(first), scored(second)
+    a, b = scored(first, rules[0]), scored(second, rules[1])
     both = sorted(a.keys() & b.keys())
     labels = [a[key][0] for key in both]
     return len(both), delong_test(labels, [a[k][1] for k in both], [b[k][1] for k in both])

@@ -25,6 +25,7 @@ from preprocessing.types import Label
 VERSION = 1
 VERSION_KEY = b"deepfake.scores_version"
 JUDGES_KEY = b"deepfake.judges"
+UNDAMAGED = "none"  # the damage of undamaged frames that a drop is measured from
 NAN = float("nan")
 
 SCHEMA = pa.schema(
@@ -62,7 +63,8 @@ class ScoreRow:
 
     Args:
         checkpoint: What judged.
-        damage: What was done to the video before; empty for nothing.
+        damage: What was done to the video before; empty for nothing. Of `UNDAMAGED` are the few
+            frames that damaged ones are compared with.
         level: How much, 1 to 5; 0 for nothing.
         dataset: Name of the data set.
         method: Manipulation method.

@@ -1,0 +1,200 @@
+"""Measure checkpoints on folders of crops: `python -m deepfake.evaluate --data data/faces`.
+
+`python -m deepfake.evaluate report scores.parquet` makes the report again from stored scores, or
+from somebody's predictions in a CSV.
+"""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deepfake.console import DONE, SOME_FAILED, progress_bar, run
+from deepfake.errors import DeepfakeError
+
+if TYPE_CHECKING:
+    from deepfake.checkpoints import Checkpoint
+    from deepfake.evaluation.scores import ScoreRow
+    from preprocessing.types import FaceCrop
+
+    Folder = tuple[Path, list[FaceCrop], list[FaceCrop]]
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_OUT = Path("runs/evaluation")
+SCORES = "scores.parquet"
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m deepfake.evaluate",
+        description="Score every face of folders made by preprocess, and report what the scores "
+        "are worth, with intervals.",
+        epilog="`python -m deepfake.evaluate report FILE...` reports stored scores "
+        "(scores.parquet) or predictions of others (CSV with video,label,score). "
+        "Exit status: 0 done, 1 some videos could not be damaged, 2 nothing done.",
+    )
+    add = parser.add_argument
+    add("--checkpoint", nargs="+", action="extend", type=Path, metavar="C",
+        help="one or more (default: the latest run, else the shipped model)")  # fmt: skip
+    add("--data", nargs="+", action="extend", type=Path, metavar="DIR",
+        help="folders made by preprocess (default: data/faces)")  # fmt: skip
+    add("--split", choices=("train", "val", "test"), help="only these videos (default: all)")
+    add("--robustness", action="store_true",
+        help="damage the videos, too; needs them where preprocess found them")  # fmt: skip
+    add("--device", default="cpu", help="such as cuda (default: cpu)")
+    _add_output(parser)
+    return parser
+
+
+def report_parser() -> argparse.ArgumentParser:
+    """Return the command line of `report`."""
+    parser = argparse.ArgumentParser(
+        prog="python -m deepfake.evaluate report",
+        description="Make tables, figures and a page from stored scores.",
+    )
+    parser.add_argument("files", nargs="+", type=Path, help="scores.parquet, or a CSV")
+    _add_output(parser)
+    return parser
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", type=Path, help=f"folder (default: {DEFAULT_OUT})")
+    parser.add_argument(
+        "--repeats", type=int, default=1000, help="bootstrap draws (default: %(default)s)"
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return the exit status."""
+    argv = sys.argv[1:] if argv is None else argv
+    if argv and argv[0] == "report":
+        arguments = report_parser().parse_args(argv[1:])
+        return _report(arguments.files, arguments.out or DEFAULT_OUT, arguments.repeats)
+    arguments = parser().parse_args(argv)
+    out = arguments.out or DEFAULT_OUT
+
+    from deepfake.evaluation.scores import Judge, write_scores
+    from deepfake.evaluation.scoring import group_names, read_folders
+
+    folders = _of_split(read_folders(arguments.data or [Path("data/faces")]), arguments.split)
+    groups = group_names(crop for _, crops, empty in folders for crop in [*crops, *empty])
+    rows: list[ScoreRow] = []
+    judges: dict[str, Judge] = {}
+    failures = 0
+    for name, checkpoint in _load(arguments.checkpoint or [None], arguments.device).items():
+        found = checkpoint.calibration
+        fitted = found if found.reals or found.method != "none" else None
+        judges[name] = Judge(fitted, checkpoint.aggregation, checkpoint.sha256)
+        rows += _score(name, checkpoint, folders, groups)
+        if arguments.robustness:
+            damaged, failed = _damage(name, checkpoint, folders, groups)
+            rows += damaged
+            failures += failed
+    write_scores(out / SCORES, rows, judges)
+    status = _report([out / SCORES], out, arguments.repeats)
+    return SOME_FAILED if failures else status
+
+
+def _report(files: Sequence[Path], out: Path, repeats: int) -> int:
+    from deepfake.evaluation.scores import Scores, read_scores
+    from deepfake.report.evaluation_report import write_report
+
+    if repeats < 1:
+        raise DeepfakeError("--repeats must be at least 1")
+    found = [read_scores(path) for path in files]
+    judges = {name: judge for one in found for name, judge in one.judges.items()}
+    scores = Scores(tuple(video for one in found for video in one.videos), judges)
+    print(write_report(scores, out, repeats=repeats))
+    print(f"Report: {out / 'report.html'}")
+    return DONE
+
+
+def _of_split(folders: "Sequence[Folder]", split: str | None) -> "list[Folder]":
+    chosen = [
+        (
+            folder,
+            [crop for crop in crops if split in (None, crop.split)],
+            [crop for crop in empty if split in (None, crop.split)],
+        )
+        for folder, crops, empty in folders
+    ]
+    if not any(crops for _, crops, _ in chosen):
+        names = ", ".join(str(folder) for folder, _, _ in folders)
+        which = f" of split {split}" if split else ""
+        raise DeepfakeError(f"No face{which} in {names}. Give other --data or no --split.")
+    return chosen
+
+
+def _load(paths: "Sequence[Path | None]", device: str) -> "dict[str, Checkpoint]":
+    """Load checkpoints under short names: "folder/file", with a number where two are alike."""
+    from deepfake.checkpoints import load
+
+    found: dict[str, Checkpoint] = {}
+    for path in paths:
+        checkpoint = load(path, device=device)
+        file = Path(checkpoint.name)
+        name = short = f"{file.parent.name}/{file.stem}".lstrip("/")
+        number = 1
+        while name in found:
+            number += 1
+            name = f"{short} {number}"
+        found[name] = checkpoint
+    return found
+
+
+def _score(
+    name: str, checkpoint: "Checkpoint", folders: "Sequence[Folder]", groups: dict[str, str]
+) -> "list[ScoreRow]":
+    from deepfake.evaluation.scoring import check_options, read_crop, score_crops, to_row
+
+    rows = []
+    with progress_bar() as bar:
+        total = sum(len(crops) for _, crops, _ in folders)
+        task = bar.add_task(f"{name}: faces", total=total, rate="")
+        for folder, crops, empty in folders:
+            check_options(folder, checkpoint.preprocess, name)
+            rows += [to_row(crop, name, groups[crop.video]) for crop in empty]
+            for crop, *looks in score_crops(
+                checkpoint.scorer,
+                checkpoint.recipe,
+                crops,
+                partial(read_crop, folder),
+                frames=checkpoint.frames,
+            ):
+                rows.append(to_row(crop, name, groups[crop.video], (looks[0], looks[1], looks[2])))
+                bar.advance(task)
+    return rows
+
+
+def _damage(
+    name: str, checkpoint: "Checkpoint", folders: "Sequence[Folder]", groups: dict[str, str]
+) -> "tuple[list[ScoreRow], int]":
+    from deepfake.errors import VideoError
+    from deepfake.evaluation.robustness import score_damaged
+    from preprocessing.manifest import read_video_records
+
+    rows: list[ScoreRow] = []
+    failed = 0
+    with progress_bar() as bar:
+        for folder, crops, _ in folders:
+            wanted = {crop.video for crop in crops}
+            records = [one for one in read_video_records(folder) if one.key in wanted]
+            for record in bar.track(records, description=f"{name}: damage"):
+                faces = [crop for crop in crops if crop.video == record.key]
+                try:
+                    rows += score_damaged(
+                        checkpoint, name, record, faces, groups[record.key], folder
+                    )
+                except VideoError as error:
+                    logger.warning("%s is left out of robustness: %s", record.key, error)
+                    failed += 1
+    return rows, failed
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,135 @@
+"""Scores of damaged videos: the damage is done to whole frames, before faces are cut out.
+
+Each video is damaged in at most eight of the frames that preprocess chose, and its faces are cut
+where they were found in the undamaged video, so that what is measured is the classifier and not
+the face detector. The undamaged scores that a drop is measured from are of the same frames.
+"""
+
+import zlib
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from deepfake.evaluation.damage import LEVELS, damage
+from deepfake.evaluation.scores import UNDAMAGED, ScoreRow
+from deepfake.evaluation.scoring import FaceScorer, score_crops, to_row
+from deepfake.recipe import InputRecipe
+from preprocessing.cropping import crop_face
+from preprocessing.manifest import VideoRecord, read_options
+from preprocessing.types import Detection, FaceCrop, Image, PreprocessOptions
+from preprocessing.video import index_frames, is_image, read_frames, read_photograph
+
+FRAMES = 8  # per video
+STRETCH = 12  # frames that are encoded up to the one looked at, so that it has real references
+
+
+class ScoringCheckpoint(Protocol):
+    """What is needed of a `deepfake.checkpoints.Checkpoint`."""
+
+    @property
+    def scorer(self) -> FaceScorer:
+        """What scores prepared faces."""
+        ...
+
+    @property
+    def recipe(self) -> InputRecipe:
+        """What prepares them."""
+        ...
+
+    @property
+    def frames(self) -> int:
+        """Crops that the network takes at once."""
+        ...
+
+
+def score_damaged(
+    checkpoint: ScoringCheckpoint,
+    name: str,
+    record: VideoRecord,
+    crops: Sequence[FaceCrop],
+    group: str,
+    folder: Path,
+) -> list[ScoreRow]:
+    """Return the scores of a video's faces undamaged and under every damage and level.
+
+    Args:
+        checkpoint: What judges.
+        name: Its name.
+        record: The video, which must still lie where preprocess found it.
+        crops: Its faces.
+        group: See `ScoreRow`.
+        folder: Folder of the crops, whose options say how faces are cut.
+
+    Raises:
+        VideoError: The video is not there any more or cannot be read.
+    """
+    options = read_options(folder)
+    conditions = [
+        (UNDAMAGED, 0),
+        *((kind, k + 1) for kind in LEVELS for k in range(len(LEVELS[kind]))),
+    ]
+    chosen = _some(sorted({crop.frame for crop in crops}))
+    faces = {frame: [crop for crop in crops if crop.frame == frame] for frame in chosen}
+    images: dict[tuple[str, int], list[tuple[FaceCrop, Image]]] = {c: [] for c in conditions}
+    for frame, stretch in _stretches(record.video.path, chosen):
+        for kind, level in conditions:
+            seed = zlib.crc32(f"{record.key}/{kind}/{level}/{frame}".encode())
+            generator = np.random.default_rng(seed)
+            image = stretch[-1] if kind == UNDAMAGED else damage(stretch, kind, level, generator)
+            images[kind, level] += [
+                (crop, checkpoint.recipe.resized(_cut(image, crop, options)))
+                for crop in faces[frame]
+            ]
+    rows = []
+    for (kind, level), pairs in images.items():
+        pixels = {(crop.track, crop.frame): image for crop, image in pairs}
+        ordered = sorted((crop for crop, _ in pairs), key=lambda c: (c.track, c.frame))
+        for crop, *looks in score_crops(
+            checkpoint.scorer,
+            checkpoint.recipe,
+            ordered,
+            partial(_pixels, pixels),
+            frames=checkpoint.frames,
+        ):
+            three = (looks[0], looks[1], looks[2])
+            rows.append(to_row(crop, name, group, three, damage=kind, level=level))
+    return rows
+
+
+def _pixels(images: Mapping[tuple[int, int], Image], crop: FaceCrop) -> Image:
+    return images[crop.track, crop.frame]
+
+
+def _some(frames: Sequence[int]) -> list[int]:
+    """Return at most `FRAMES` of some frames, evenly spaced."""
+    if len(frames) <= FRAMES:
+        return list(frames)
+    return [frames[int((k + 0.5) * len(frames) / FRAMES)] for k in range(FRAMES)]
+
+
+def _stretches(path: Path, chosen: Sequence[int]) -> Iterator[tuple[int, list[Image]]]:
+    """Yield each chosen frame's number with the frames up to it, itself last."""
+    if is_image(path):
+        _, photograph = read_photograph(path)
+        yield 0, [photograph.image]
+        return
+    index = index_frames(path)
+    needed = {p for frame in chosen for p in range(max(0, frame - STRETCH + 1), frame + 1)}
+    wanted = set(chosen)
+    held: deque[tuple[int, Image]] = deque(maxlen=STRETCH)
+    for frame in read_frames(path, index, sorted(p for p in needed if p < len(index.pts))):
+        held.append((frame.index, frame.image))
+        if frame.index in wanted:
+            yield frame.index, [image for p, image in held if p > frame.index - STRETCH]
+
+
+def _cut(image: Image, crop: FaceCrop, options: PreprocessOptions) -> Image:
+    detection = Detection(crop.frame, crop.time_s, crop.box, crop.score, crop.landmarks)
+    face, _ = crop_face(
+        image, detection, margin=options.margin, shape=options.crop, max_size=options.crop_size
+    )
+    return face

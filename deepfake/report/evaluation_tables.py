@@ -1,0 +1,196 @@
+"""Results as Markdown, CSV and LaTeX."""
+
+import csv
+import io
+import math
+import re
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from deepfake.evaluation.bootstrap import Interval
+from deepfake.evaluation.summary import Estimate, Result
+
+TITLES = {
+    "auroc": "AUROC",
+    "average_precision": "AP",
+    "eer": "EER",
+    "accuracy": "Accuracy",
+    "balanced_accuracy": "Balanced accuracy",
+    "f1": "F1",
+    "log_loss": "Log loss",
+    "brier": "Brier",
+    "ece": "ECE",
+    "ece_raw": "ECE before calibration",
+    "tpr_at_fpr_1": "TPR at 1 % FPR",
+    "tpr_at_fpr_10": "TPR at 10 % FPR",
+    "partial_auroc": "Partial AUROC (to 10 % FPR)",
+}
+SEED = re.compile(r"[-_.]?seed[-_=]?\d+", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of texts: title, heads and rows of equal length."""
+
+    title: str
+    heads: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    def markdown(self) -> str:
+        """Return a GitHub table under its title."""
+        lines = [
+            f"## {_md(self.title)}",
+            "",
+            _md_row(self.heads),
+            _md_row(["---"] * len(self.heads)),
+        ]
+        return "\n".join([*lines, *(_md_row([_md(c) for c in row]) for row in self.rows), ""])
+
+    def latex(self) -> str:
+        """Return a tabular that needs the package booktabs."""
+        body = [" & ".join(_tex(cell) for cell in row) + r" \\" for row in self.rows]
+        return "\n".join(
+            [
+                f"% {self.title}",
+                r"\begin{tabular}{" + "l" * len(self.heads) + "}",
+                r"\toprule",
+                " & ".join(_tex(head) for head in self.heads) + r" \\",
+                r"\midrule",
+                *body,
+                r"\bottomrule",
+                r"\end{tabular}",
+                "",
+            ]
+        )
+
+
+def number(value: float) -> str:
+    """Return a number with three digits, or a dash where there is none."""
+    return "–" if math.isnan(value) else f"{value:.3f}"
+
+
+def span(interval: Interval) -> str:
+    """Return an interval in brackets, or a dash where there is none."""
+    if math.isnan(interval.low):
+        return "–"
+    return f"[{interval.low:.3f}, {interval.high:.3f}]"
+
+
+def cell(estimate: Estimate) -> str:
+    """Return a value with its intervals by video and by identity."""
+    if math.isnan(estimate.value):
+        return "–"
+    parts = [number(estimate.value), span(estimate.by_video), span(estimate.by_identity)]
+    return " ".join(parts).removesuffix(" – –")
+
+
+def cross_table(results: Sequence[Result], measure: str = "auroc") -> Table:
+    """Return checkpoints and levels down, data sets across.
+
+    Checkpoints whose names differ in "seed1", "seed2" alone get a row more with mean and standard
+    deviation.
+    """
+    datasets = list(dict.fromkeys(r.dataset for r in results))
+    rows: dict[tuple[str, str], dict[str, Estimate]] = defaultdict(dict)
+    for r in results:
+        rows[r.checkpoint, r.level][r.dataset] = r.estimates[measure]
+    lines = [
+        (name, level, *(cell(found[d]) if d in found else "–" for d in datasets))
+        for (name, level), found in rows.items()
+    ]
+    seeds: dict[tuple[str, str], list[dict[str, Estimate]]] = defaultdict(list)
+    for (name, level), found in rows.items():
+        if SEED.search(name):
+            seeds[SEED.sub("", name), level].append(found)
+    for (name, level), runs in seeds.items():
+        if len(runs) > 1:
+            values = [[run[d].value for run in runs if d in run] for d in datasets]
+            lines.append((f"{name}, {len(runs)} seeds", level, *(_deviation(v) for v in values)))
+    title = f"{TITLES[measure]} [95 % interval by video] [by identity]"
+    return Table(title, ("Checkpoint", "Level", *datasets), tuple(lines))
+
+
+def _deviation(values: Sequence[float]) -> str:
+    defined = [value for value in values if not math.isnan(value)]
+    if len(defined) < 2:
+        return "–"
+    return f"{statistics.mean(defined):.3f} ± {statistics.stdev(defined):.3f}"
+
+
+def measures_table(results: Sequence[Result]) -> Table:
+    """Return every measure down, one column per checkpoint and data set."""
+    heads = ["Measure", *(f"{r.checkpoint} on {r.dataset}" for r in results)]
+    names = [name for name in TITLES if any(name in r.estimates for r in results)]
+    rows: list[tuple[str, ...]] = [
+        (TITLES[n], *(cell(r.estimates[n]) if n in r.estimates else "–" for r in results))
+        for n in names
+    ]
+    rows += [
+        ("Real videos", *(str(r.reals) for r in results)),
+        ("Fake videos", *(str(r.fakes) for r in results)),
+        ("Videos without a score", *(str(r.unscored) for r in results)),
+        ("Videos undecided", *(str(r.undecided) for r in results)),
+    ]
+    return Table("Videos: every measure", tuple(heads), tuple(rows))
+
+
+def parts_table(results: Sequence[Result]) -> Table:
+    """Return one row per part of a data set."""
+    rows = tuple(
+        (r.checkpoint, r.dataset, r.part, str(r.reals), str(r.fakes), cell(r.estimates["auroc"]))
+        for r in results
+    )
+    heads = ("Checkpoint", "Data set", "Part", "Real", "Fake", "AUROC [by video] [by identity]")
+    return Table("Parts", heads, rows)
+
+
+def rules_table(results: Sequence[Result]) -> Table:
+    """Return one row per aggregation rule."""
+    rows = tuple(
+        (
+            r.checkpoint,
+            r.dataset,
+            r.rule,
+            *(cell(r.estimates[name]) for name in ("auroc", "average_precision", "eer")),
+        )
+        for r in results
+    )
+    heads = ("Checkpoint", "Data set", "Rule", "AUROC", "AP", "EER")
+    return Table("Aggregation rules on the same face scores", heads, rows)
+
+
+def results_csv(results: Iterable[Result]) -> str:
+    """Return every figure in long form: one row per result and measure."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    about = ("checkpoint", "dataset", "level", "part", "rule")
+    ends = ("value", "low_video", "high_video", "low_identity", "high_identity")
+    writer.writerow([*about, "real", "fake", "unscored", "undecided", "measure", *ends])
+    for r in results:
+        counts = [r.reals, r.fakes, r.unscored, r.undecided]
+        for name, e in r.estimates.items():
+            figures = [e.value, e.by_video.low, e.by_video.high]
+            figures += [e.by_identity.low, e.by_identity.high]
+            texts = ["" if math.isnan(figure) else repr(float(figure)) for figure in figures]
+            writer.writerow(
+                [r.checkpoint, r.dataset, r.level, r.part, r.rule, *counts, name, *texts]
+            )
+    return text.getvalue()
+
+
+def _md_row(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(_md(text) for text in cells) + " |"
+
+
+def _md(text: str) -> str:
+    # Names come from files: no markup of theirs may reach a page.
+    return re.sub(r"([\\`*|<>])", r"\\\1", "".join(c if c.isprintable() else " " for c in text))
+
+
+def _tex(text: str) -> str:
+    special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    special |= {"±": r"$\pm$", "–": "--"}
+    text = "".join(c if c.isprintable() else " " for c in text)
+    return "".join(special.get(c, "\\" + c if c in "&%$#_{}" else c) for c in text)
