@@ -135,7 +135,9 @@ def train(arguments: Sequence[str]) -> Path:
             "needs real and fake videos."
         )
     link_latest(cli.folder)
-    if cli.config.test:
+    if len(cli.datamodule.sides["test"].label) == 0:
+        logger.info("No video is on the test side, so nothing is tested.")
+    elif cli.config.test:
         cli.trainer.test(cli.model, datamodule=cli.datamodule, ckpt_path=str(best), verbose=False)
     return cli.folder
 
