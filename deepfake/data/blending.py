@@ -111,6 +111,26 @@ def jitter(
     )
 
 
+def true_pixels(image: Image) -> Mask:
+    """Return 1 where a crop shows its frame, 0 on and near the black that fills up the rest (H, W).
+
+    Crops of faces at the edge of a frame are filled up; a blend must not carry that black around.
+    """
+    height, width = image.shape[:2]
+    lit = image.max(axis=2) > 0
+    rows, columns = np.flatnonzero(lit.any(axis=1)), np.flatnonzero(lit.any(axis=0))
+    inside = np.zeros((height, width), dtype=np.float32)
+    if not len(rows):
+        return inside
+    keep_y, keep_x = round(0.04 * height), round(0.04 * width)
+    top = 0 if rows[0] == 0 else rows[0] + keep_y
+    left = 0 if columns[0] == 0 else columns[0] + keep_x
+    bottom = height if rows[-1] == height - 1 else rows[-1] + 1 - keep_y
+    right = width if columns[-1] == width - 1 else columns[-1] + 1 - keep_x
+    inside[top:bottom, left:right] = 1
+    return inside
+
+
 def hull_mask(size: tuple[int, int], outline: NDArray[np.float32]) -> Mask:
     """Return the filled convex hull of points (N, 2) in an image of (H, W), 0 or 1."""
     mask = np.zeros(size, dtype=np.float32)

@@ -242,10 +242,10 @@ class FacePairs(Dataset[list[Sample]]):
     def _read_pair(
         self, real: Rows, fake: Rows, index: int, rng: np.random.Generator
     ) -> list[Sample]:
-        ours = (*self.reader.read(real, shrink=True), int(real[0]))
-        return self._degraded(
-            ours, (*self.reader.read(fake, shrink=True), int(fake[0])), index, rng
-        )
+        ours, theirs = self.reader.read(real, shrink=True), self.reader.read(fake, shrink=True)
+        side = min(max(ours[0][0].shape[:2]), max(theirs[0][0].shape[:2]))
+        ours, theirs = _no_larger(*ours, side), _no_larger(*theirs, side)  # size tells nothing
+        return self._degraded((*ours, int(real[0])), (*theirs, int(fake[0])), index, rng)
 
     def _degraded(
         self,
@@ -287,6 +287,22 @@ class ChainedFaces(Dataset[list[Sample]]):
         for sample in samples:
             sample["index"] += 2 * int(self.starts[part])
         return samples
+
+
+def _no_larger(
+    frames: list[Image], points: list[Points], side: int
+) -> tuple[list[Image], list[Points]]:
+    """Shrink the frames of a clip, and their landmarks, to a longest side, in pixels."""
+    height, width = frames[0].shape[:2]
+    scale = side / max(height, width)
+    if scale >= 1:
+        return frames, points
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small = [
+        np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)
+        for frame in frames
+    ]
+    return small, [landmarks * np.float32(scale) for landmarks in points]
 
 
 def collate(draws: Sequence[list[Sample]]) -> dict[str, Tensor]:

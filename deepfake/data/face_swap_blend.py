@@ -6,7 +6,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from deepfake.data.blending import RATIOS, Blend, blend, change_frequency, hull_mask, soften
+from deepfake.data.blending import (
+    RATIOS,
+    Blend,
+    blend,
+    change_frequency,
+    hull_mask,
+    soften,
+    true_pixels,
+)
 from deepfake.data.degrade import five_points
 from deepfake.data.hulls import HULLS, Points, hull_points
 from deepfake.data.self_blend import HULL_CHANCES
@@ -48,6 +56,7 @@ class FaceSwapBlend:
         """
         size = (image.shape[0], image.shape[1])
         warped, covered = _align(donor, donor_points, points, size)
+        covered = covered * true_pixels(image)
         for _ in range(self.attempts):
             outline = hull_points(points, HULLS[rng.choice(len(HULLS), p=HULL_CHANCES)])
             mask = hull_mask(size, outline) * covered
@@ -100,8 +109,7 @@ def _align(
     warped = cv2.warpAffine(
         donor, matrix, size[::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
-    reach = np.ones(donor.shape[:2], dtype=np.float32)
-    covered = cv2.warpAffine(reach, matrix, size[::-1], flags=cv2.INTER_NEAREST)
+    covered = cv2.warpAffine(true_pixels(donor), matrix, size[::-1], flags=cv2.INTER_NEAREST)
     return np.asarray(warped, dtype=np.uint8), np.asarray(covered, dtype=np.float32)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from deepfake.data.blending import (
     RATIOS,
     Blend,
+    Mask,
     blend,
     change_colour,
     change_frequency,
@@ -14,6 +15,7 @@ from deepfake.data.blending import (
     jitter,
     move,
     soften,
+    true_pixels,
 )
 from deepfake.data.hulls import HULLS, Points, hull_points
 from preprocessing.types import Image
@@ -47,13 +49,14 @@ class SelfBlend:
             points: Five or 68 landmarks, in pixels of the crop.
             rng: Draws everything random.
         """
+        inside = true_pixels(image)
         for _ in range(self.attempts):
-            made = self._try(image, points, rng)
+            made = self._try(image, points, inside, rng)
             if made.change >= self.min_change:
                 return made
         return None
 
-    def _try(self, image: Image, points: Points, rng: np.random.Generator) -> Blend:
+    def _try(self, image: Image, points: Points, inside: Mask, rng: np.random.Generator) -> Blend:
         changed = change_frequency(change_colour(image, rng), rng)
         source, target = (changed, image) if rng.random() < 0.5 else (image, changed)
         hull = HULLS[rng.choice(len(HULLS), p=HULL_CHANCES)]
@@ -61,5 +64,5 @@ class SelfBlend:
         mask = hull_mask((image.shape[0], image.shape[1]), outline)
         matrix = jitter((image.shape[0], image.shape[1]), outline.mean(axis=0), rng)
         source, mask = move(source, target, matrix, mask)
-        mask = soften(mask, float(np.ptp(outline[:, 0])), rng)
+        mask = soften(mask * inside, float(np.ptp(outline[:, 0])), rng) * inside
         return blend(source, target, mask * np.float32(rng.choice(RATIOS)))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from deepfake.data.blending import Blend, blend, change_colour, hull_mask, move, soften
+from deepfake.data.blending import Blend, blend, change_colour, hull_mask, move, soften, true_pixels
 from deepfake.data.face_swap_blend import FaceSwapBlend, match_colour, shape_features
 from deepfake.data.hulls import HULLS, dense_from_five, hull_points
 from deepfake.data.self_blend import SelfBlend
@@ -101,6 +101,18 @@ def test_moving_shows_the_image_below_not_a_border() -> None:
     moved, _ = move(image, over, shift, np.ones((20, 20), dtype=np.float32))
     assert set(np.unique(moved[:, :9])) == {77}
     assert set(np.unique(moved[:, 11:])) == {9}
+
+
+def test_black_that_fills_up_a_crop_is_left_alone(face: Draw, landmarks: Points) -> None:
+    filled = face(1).copy()
+    filled[:, :30] = 0
+    assert true_pixels(face(1)).all()
+    assert set(np.unique(true_pixels(filled)[:, :34])) == {0}
+    for seed in range(10):
+        made = SelfBlend()(filled, landmarks, np.random.default_rng(seed))
+        assert made is not None
+        np.testing.assert_array_equal(made.fake[:, :30], made.real[:, :30])
+        assert made.mask[:, :33].max() == 0
 
 
 def test_softened_mask_is_smooth_and_full_inside() -> None:
