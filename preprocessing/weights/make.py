@@ -11,7 +11,6 @@ logit, the difference of the two.
 import hashlib
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -48,7 +47,9 @@ class Graph:
         self.constants: list[onnx.TensorProto] = []
         self.value = self.node("Transpose", "images", perm=[0, 3, 1, 2])
 
-    def node(self, op: str, *inputs: str | Array, name: str | None = None, **options: Any) -> str:
+    def node(
+        self, op: str, *inputs: str | Array, name: str | None = None, **options: int | list[int]
+    ) -> str:
         """Append an operation on values and constants; return the name of its output."""
         output = name or f"v{len(self.nodes)}"
         names = []
@@ -58,7 +59,9 @@ class Graph:
             else:
                 names.append(f"{output}.{i}")
                 self.constants.append(numpy_helper.from_array(value, names[-1]))
-        self.nodes.append(helper.make_node(op, names, [output], **options))
+        node = helper.make_node(op, names, [output])
+        node.attribute.extend(helper.make_attribute(*option) for option in sorted(options.items()))
+        self.nodes.append(node)
         return output
 
     def scale(self, value: str, factors: Array) -> str:
@@ -86,7 +89,7 @@ class Graph:
         )
         bias = padded(np.concatenate([bias, bias[falling] * slope[falling]]))
         pooled = self.pool(
-            self.node("Conv", "v0", weight, bias, kernel_shape=weight.shape[2:]), pool
+            self.node("Conv", "v0", weight, bias, kernel_shape=list(weight.shape[2:])), pool
         )
 
         channels = len(slope)
@@ -106,7 +109,7 @@ class Graph:
         weight = padded(padded(self.state[f"conv{number}.weight"]), axis=1)
         bias = padded(self.state[f"conv{number}.bias"])
         slope = padded(self.state[f"prelu{number}.weight"])
-        x = self.node("Conv", self.value, weight, bias, kernel_shape=weight.shape[2:])
+        x = self.node("Conv", self.value, weight, bias, kernel_shape=list(weight.shape[2:]))
         bent = self.scale(self.node("Relu", x), 1 - slope)
         self.value = self.node("Add", self.scale(x, slope), bent)
 

@@ -1,0 +1,1 @@
+"""Our figures beside those of the published procedure: `python -m benchmarks`."""
