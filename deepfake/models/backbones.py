@@ -146,6 +146,9 @@ class TimmBackbone(nn.Module):
                 name, pretrained=download, features_only=True, out_indices=(stage,)
             )
             self.num_features = int(net.feature_info.channels()[-1])
+            last = net.feature_info.module_name()[-1]
+            if last.startswith("blocks."):  # timm would run, and keep, the stages that follow
+                net.blocks = net.blocks[: int(last.split(".")[1]) + 1]
         self.net = net.to(memory_format=torch.channels_last)
         self.stage = stage
         self.channels_last_map = stage is None and getattr(net, "output_fmt", "NCHW") == "NHWC"
