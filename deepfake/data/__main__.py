@@ -9,8 +9,6 @@ from typing import get_args
 
 from deepfake.console import DONE, SOME_FAILED, one_line, run
 
-SHOWN = 5  # findings of one kind that are printed
-
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
@@ -51,29 +49,22 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _check(folder: Path, seed: int) -> int:
-    from deepfake.data.leaks import find_leaks, sample_rows
+    from deepfake.data.leaks import describe, split_folder
     from deepfake.data.shortcuts import shortcuts
-    from deepfake.data.splits import assign_splits
     from preprocessing.manifest import read_table, read_video_records
     from preprocessing.types import Split
 
-    rows = sample_rows(read_table(folder))
-    plan = assign_splits(rows, seed=seed)
-    labels = {row.video: row.label for row in rows}
+    manifest = read_table(folder)
+    plan, leaks = split_folder(manifest, folder, seed=seed)
+    labels = dict(zip(*(manifest[name].to_pylist() for name in ("video", "label")), strict=True))
     print(f"{len(labels)} videos in {folder}")
     for side in get_args(Split):
         counts = Counter(labels[key] for key in plan.videos(side))
         print(f"  {side:6}{counts[0]:8} real{counts[1]:8} fake{counts[None]:8} without label")
     for note in plan.notes:
         print(f"note: {one_line(note)}")
-    leaks = find_leaks(rows, plan.assignment, faces_root=folder)
-    counts_of = Counter(leak.kind for leak in leaks)
-    for kind, count in counts_of.items():
-        mine = [leak for leak in leaks if leak.kind == kind]
-        for leak in mine[:SHOWN]:
-            print(f"leak: {one_line(str(leak))}")
-        if count > SHOWN:
-            print(f"leak: {kind}: {count - SHOWN} more")
+    for line in describe(leaks):
+        print(f"leak: {one_line(line)}")
     found = shortcuts(read_video_records(folder))
     for shortcut in found:
         if shortcut.strong:

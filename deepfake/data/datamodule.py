@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -22,6 +22,7 @@ from deepfake.data.dataset import (
     collate,
 )
 from deepfake.data.landmarks import with_dense_landmarks
+from deepfake.data.leaks import Leak, describe, split_folder
 from deepfake.data.sampling import (
     EpochSampler,
     Rows,
@@ -30,12 +31,11 @@ from deepfake.data.sampling import (
     partners,
     spread_over_videos,
 )
-from deepfake.data.splits import assign_splits
 from deepfake.data.table import UNLABELLED, FaceTable
 from deepfake.data.transforms import AugmentationName, NoAugmentation, make_augmentation
-from deepfake.errors import DeepfakeError
+from deepfake.errors import DeepfakeError, LeakError
 from deepfake.recipe import InputRecipe
-from preprocessing.manifest import MANIFEST, read_options, read_table, rows_of
+from preprocessing.manifest import MANIFEST, read_options, read_table
 from preprocessing.types import PreprocessOptions, Split
 
 logger = logging.getLogger(__name__)
@@ -141,12 +141,10 @@ class FaceDataModule(LightningDataModule):
             )
         manifest = _labelled(read_table(self.root), self.root)
         table = with_dense_landmarks(FaceTable.from_manifest(self.root, manifest))
-        first = np.unique(table.video, return_index=True)[1]
-        plan = assign_splits(list(rows_of(manifest.take(pa.array(first)))), seed=self.seed)
+        plan, leaks = split_folder(manifest, self.root, seed=self.seed)
         for note in plan.notes:
             logger.warning("%s", note)
-        if not plan.leaky:
-            self._check_leaks(plan.assignment)
+        self._check_leaks(leaks)
         keys = table.videos.to_pylist()
         for side in get_args(Split):
             inside = plan.videos(side)
@@ -260,8 +258,17 @@ class FaceDataModule(LightningDataModule):
             drop_last=shuffle and len(sampler) >= draws,
         )
 
-    def _check_leaks(self, assignment: Mapping[str, Split]) -> None:
+    def _check_leaks(self, leaks: Sequence[Leak]) -> None:
         """Stop where people or videos are on two sides, unless that is allowed."""
+        lines = describe(leaks)
+        if not self.allow_leaks and leaks:
+            raise LeakError(
+                f"The split of {self.root} has {len(leaks)} leaks: {'; '.join(lines)}. See more "
+                f"with `python -m deepfake.data check {self.root}`; to train nevertheless, "
+                "`--data.allow_leaks true`."
+            )
+        for line in lines:
+            logger.warning("leak: %s", line)
 
     def _check_labels(self) -> None:
         label = self.sides["train"].label

@@ -19,15 +19,21 @@ def people(crop: FaceCrop) -> Iterator[tuple[str, str]]:
     return ((crop.dataset, name) for name in crop.identities)
 
 
-def groups(videos: Mapping[str, FaceCrop], *, identities: bool = True) -> list[list[str]]:
+def groups(
+    videos: Mapping[str, FaceCrop],
+    *,
+    identities: bool = True,
+    twins: Iterable[tuple[str, str]] = (),
+) -> list[list[str]]:
     """Return the keys of videos that are linked, directly or through others, sorted.
 
-    Two videos are linked where one was made from the other, where both were made from a third, or
-    where both show the same person.
+    Two videos are linked where one was made from the other, where both were made from a third,
+    where both show the same person or the same footage.
 
     Args:
         videos: One crop of each video, by key.
-        identities: False links by source videos alone.
+        identities: False does not link by people.
+        twins: Pairs of videos that show the same footage.
     """
     parents: dict[tuple[str, ...], tuple[str, ...]] = {}
 
@@ -45,6 +51,8 @@ def groups(videos: Mapping[str, FaceCrop], *, identities: bool = True) -> list[l
         links += people(crop) if identities else []
         for link in links:
             parents[root(link)] = top
+    for first, second in twins:
+        parents[root((first,))] = root((second,))
     members: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)
     for key in sorted(videos):
         members[root((key,))].append(key)

@@ -2,19 +2,19 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import cv2
 import numpy as np
 import pyarrow as pa
 
-from deepfake.data.duplicates import hash_all, near_duplicates
+from deepfake.data.crop_hashes import crop_hashes
+from deepfake.data.duplicates import near_duplicates
 from deepfake.data.groups import one_per_video, people
-from preprocessing.manifest import crop_file, read_table, rows_of
-from preprocessing.types import FaceCrop, Image, Split
+from deepfake.data.splits import SplitPlan, assign_splits
+from preprocessing.manifest import rows_of
+from preprocessing.types import FaceCrop, Split
 
 Kind = Literal["identity", "source video", "partner", "near-duplicate", "test video"]
 HASHED = 5  # crops of each video that are compared; more found no further copy among our clips
@@ -51,24 +51,59 @@ def find_leaks(
     Args:
         rows: Some crops of every video; all of them are read to find near-duplicates.
         assignment: Side of each video by key; a video that is not in it is on none.
-        faces_root: Folder of the manifest; None leaves near-duplicates out.
+        faces_root: Folder of the manifest; None leaves near-duplicates out. Hashes of the crops
+            are kept in it.
     """
     kept = [row for row in rows if row.video in assignment]
-    videos = one_per_video(kept)
+    return _leaks(kept, assignment, _alike(kept, faces_root) if faces_root is not None else [])
+
+
+def split_folder(
+    manifest: pa.Table, folder: Path, *, seed: int = 0
+) -> tuple[SplitPlan, list[Leak]]:
+    """Split the manifest of a folder, near-duplicates together, and return what is still shared.
+
+    That is what the official lists share: everything else is split by group.
+
+    Args:
+        manifest: Rows of the folder's manifest.
+        folder: Where the crops are; a few of each video are read, once.
+        seed: Changes which groups go where.
+    """
+    rows = sample_rows(manifest)
+    alike = _alike(rows, folder)
+    plan = assign_splits(rows, seed=seed, twins=[(first, second) for first, second, _ in alike])
+    return plan, _leaks(rows, plan.assignment, alike)
+
+
+def _alike(rows: Sequence[FaceCrop], folder: Path) -> list[tuple[str, str, int]]:
+    return list(near_duplicates(crop_hashes(rows, folder)))
+
+
+def _leaks(
+    rows: Sequence[FaceCrop],
+    assignment: Mapping[str, Split],
+    alike: Iterable[tuple[str, str, int]],
+) -> list[Leak]:
+    videos = one_per_video(rows)
     leaks = [
         *_shared_people(videos, assignment),
         *_shared_sources(videos, assignment),
         *_partners(videos, assignment),
         *_test_videos(videos, assignment),
+        *_near_duplicates(alike, videos, assignment),
     ]
-    if faces_root is not None:
-        leaks += _near_duplicates(kept, videos, assignment, faces_root)
     return sorted(leaks, key=lambda leak: (leak.kind, leak.videos))
 
 
-def leaks_in(folder: Path, assignment: Mapping[str, Split]) -> list[Leak]:
-    """Return what the sides share of the manifest in a folder; reads a few crops of each video."""
-    return find_leaks(sample_rows(read_table(folder)), assignment, faces_root=folder)
+def describe(leaks: Sequence[Leak], shown: int = 5) -> list[str]:
+    """Return one line a leak, of each kind the first few and how many more there are."""
+    lines = []
+    for kind, count in Counter(leak.kind for leak in leaks).items():
+        lines += [str(leak) for leak in leaks if leak.kind == kind][:shown]
+        if count > shown:
+            lines.append(f"{kind}: {count - shown} more")
+    return lines
 
 
 def sample_rows(manifest: pa.Table, per_video: int = HASHED) -> list[FaceCrop]:
@@ -138,12 +173,11 @@ def _test_videos(videos: Mapping[str, FaceCrop], assignment: Mapping[str, Split]
 
 
 def _near_duplicates(
-    rows: Sequence[FaceCrop],
+    alike: Iterable[tuple[str, str, int]],
     videos: Mapping[str, FaceCrop],
     assignment: Mapping[str, Split],
-    folder: Path,
 ) -> Iterator[Leak]:
-    for first, second, bits in near_duplicates(hash_all(_images(rows, folder))):
+    for first, second, bits in alike:
         sides = (assignment[first], assignment[second])
         linked = {videos[first].source, videos[second].source} & {first, second}
         if sides[0] == sides[1] or linked:  # partners are named as such
@@ -153,18 +187,3 @@ def _near_duplicates(
             f"their crops differ in {bits} of 256 bits"
         )
         yield Leak("near-duplicate", (first, second), sides, text)
-
-
-def _images(rows: Sequence[FaceCrop], folder: Path) -> Iterator[tuple[str, Image]]:
-    """Yield the crops in grey; one that cannot be read is left out, training will name it."""
-
-    def read(row: FaceCrop) -> Image | None:
-        image = cv2.imread(str(crop_file(folder, row.path)), cv2.IMREAD_GRAYSCALE)
-        return None if image is None else np.asarray(image, dtype=np.uint8)
-
-    with ThreadPoolExecutor() as pool:
-        for start in range(0, len(rows), 256):  # map would read all crops ahead
-            some = rows[start : start + 256]
-            for row, image in zip(some, pool.map(read, some), strict=True):
-                if image is not None:
-                    yield row.video, image

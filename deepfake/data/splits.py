@@ -39,6 +39,7 @@ def assign_splits(
     *,
     fractions: tuple[float, float, float] = (0.7, 0.15, 0.15),
     seed: int = 0,
+    twins: Sequence[tuple[str, str]] = (),
 ) -> SplitPlan:
     """Put every video of the manifest on one side.
 
@@ -51,12 +52,13 @@ def assign_splits(
         rows: Crops of the manifest; those of one video agree about it.
         fractions: Share of train, val and test among the videos without official split.
         seed: Changes which groups go where.
+        twins: Pairs of videos that show the same footage, as far as known; they stay together.
     """
     if len(fractions) != 3 or min(fractions) < 0 or not isclose(sum(fractions), 1, abs_tol=1e-6):
         raise ValueError(f"fractions are of train, val, test and add up to 1, got {fractions}")
     videos = one_per_video(rows)
     pools: defaultdict[str, dict[str, FaceCrop]] = defaultdict(dict)
-    for group in groups(videos):
+    for group in groups(videos, twins=twins):
         for key in group:
             pools[videos[group[0]].dataset][key] = videos[key]
     wanted: dict[Split, float] = dict(zip(SIDES, fractions, strict=True))
@@ -64,7 +66,8 @@ def assign_splits(
     notes: list[str] = []
     leaky = False
     for dataset, pool in sorted(pools.items()):
-        plan = _split_pool(pool, wanted, seed)
+        inside = [(first, second) for first, second in twins if first in pool and second in pool]
+        plan = _split_pool(pool, wanted, seed, inside)
         assignment |= plan.assignment
         leaky |= plan.leaky
         notes += [f"{dataset}: {note}" if dataset else note for note in plan.notes]
@@ -77,12 +80,15 @@ def assign_splits(
 
 
 def _split_pool(
-    videos: Mapping[str, FaceCrop], fractions: Mapping[Split, float], seed: int
+    videos: Mapping[str, FaceCrop],
+    fractions: Mapping[Split, float],
+    seed: int,
+    twins: Sequence[tuple[str, str]],
 ) -> SplitPlan:
     """Split one data set."""
     official = {key: crop.split for key, crop in videos.items() if crop.split is not None}
     listed: set[Split] = set(official.values())
-    fixed = official | _followers(videos, official)
+    fixed = official | _followers(groups(videos, twins=twins), videos, official)
     sides = [side for side in SIDES if not listed or side in listed | {"train", "val"}]
     notes: tuple[str, ...] = ()
     if "train" in listed and "val" not in listed:  # validation comes out of the training list
@@ -91,14 +97,19 @@ def _split_pool(
         notes = ("The official lists have no validation side; it was taken from training.",)
     free = {key: crop for key, crop in videos.items() if key not in fixed}
     wanted = {side: fractions[side] for side in sides if fractions[side] > 0}
-    drawn = _draw(free, wanted, seed, must_fill=not {"train", "val"} <= listed)
+    twins = [(first, second) for first, second in twins if first in free and second in free]
+    drawn = _draw(free, wanted, seed, twins, must_fill=not {"train", "val"} <= listed)
     return SplitPlan(fixed | dict(drawn.assignment), drawn.leaky, (*notes, *drawn.notes))
 
 
-def _followers(videos: Mapping[str, FaceCrop], official: Mapping[str, Split]) -> dict[str, Split]:
+def _followers(
+    linked: Sequence[Sequence[str]],
+    videos: Mapping[str, FaceCrop],
+    official: Mapping[str, Split],
+) -> dict[str, Split]:
     """Return the side of unlisted videos that are linked to listed ones."""
     found: dict[str, Split] = {}
-    for group in groups(videos):
+    for group in linked:
         sides = Counter(official[key] for key in group if key in official)
         if not sides:
             continue
@@ -110,7 +121,12 @@ def _followers(videos: Mapping[str, FaceCrop], official: Mapping[str, Split]) ->
 
 
 def _draw(
-    videos: Mapping[str, FaceCrop], wanted: Mapping[Split, float], seed: int, *, must_fill: bool
+    videos: Mapping[str, FaceCrop],
+    wanted: Mapping[Split, float],
+    seed: int,
+    twins: Sequence[tuple[str, str]],
+    *,
+    must_fill: bool,
 ) -> SplitPlan:
     """Split videos without official side: by person, else by source video, else not at all."""
     labels = {crop.label for crop in videos.values()}
@@ -119,11 +135,11 @@ def _draw(
         seen = {(side, videos[key].label) for key, side in assignment.items()}
         return len(seen) == len(wanted) * len(labels)
 
-    by_person = groups(videos)
+    by_person = groups(videos, twins=twins)
     assignment = _distribute(by_person, videos, wanted, seed)
     if complete(assignment) or not must_fill or not wanted:
         return SplitPlan(assignment)
-    by_source = groups(videos, identities=False)
+    by_source = groups(videos, identities=False, twins=twins)
     finer = _distribute(by_source, videos, wanted, seed)
     if len(by_source) > len(by_person) and complete(finer):
         note = (

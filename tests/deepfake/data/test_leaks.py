@@ -12,12 +12,15 @@ import numpy as np
 import pytest
 
 from deepfake.data.__main__ import main
+from deepfake.data.crop_hashes import crop_hashes
+from deepfake.data.datamodule import FaceDataModule
 from deepfake.data.duplicates import distance, near_duplicates, perceptual_hash
-from deepfake.data.leaks import find_leaks, leaks_in, sample_rows
+from deepfake.data.leaks import Leak, describe, find_leaks, sample_rows, split_folder
 from deepfake.data.packing import pack_images
 from deepfake.data.shortcuts import shortcuts
 from deepfake.data.sources import SourceError, find_videos
 from deepfake.data.splits import assign_splits
+from deepfake.errors import LeakError
 from preprocessing.errors import DeepfakeError
 from preprocessing.manifest import FaceRow, VideoRecord, read_manifest, read_table, write_manifest
 from preprocessing.types import FaceCrop, Image, Split, Video
@@ -161,8 +164,45 @@ def test_each_planted_leak_is_named_and_no_other(tmp_path: Path) -> None:
     (leak,) = find_leaks(rows, moved("real/twin"), faces_root=tmp_path)
     assert (leak.kind, leak.videos) == ("near-duplicate", ("real/0", "real/twin"))
     assert "look the same" in str(leak)
-    assert leaks_in(tmp_path, moved("real/twin")) == [leak]
+    plan, leaks = split_folder(read_table(tmp_path), tmp_path)
+    assert leaks == []
+    assert plan.assignment["real/twin"] == plan.assignment["real/0"]
     assert find_leaks(rows, moved("real/twin")) == []  # hashes only where the crops are named
+
+
+def test_hashes_are_computed_once_for_a_manifest(tmp_path: Path) -> None:
+    faces(tmp_path, CLEAN[:4])
+    rows = sample_rows(read_table(tmp_path))
+    first = crop_hashes(rows, tmp_path)
+    for file in tmp_path.rglob("*.png"):
+        file.unlink()
+    again_ = crop_hashes(rows, tmp_path)
+    assert again_.keys() == first.keys() == {row.video for row in rows}
+    for key, hashes in first.items():
+        np.testing.assert_array_equal(again_[key], hashes)
+    assert crop_hashes(rows[1:], tmp_path) == {}  # other crops: read, and they are gone
+    (tmp_path / ".hashes.npz").write_bytes(b"broken")
+    assert crop_hashes(rows, tmp_path) == {}
+
+
+def test_leaks_stop_training_unless_allowed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    sides: tuple[Split, ...] = ("train", "val")
+    videos = [v for i, side in enumerate(sides * 4) for v in person(i, side)]
+    videos[2] = replace(videos[2], identities=("p0",))
+    faces(tmp_path, videos)
+    with pytest.raises(LeakError, match=r"has 1 leaks: identity: person p0.*allow_leaks true"):
+        FaceDataModule(tmp_path, num_workers=0).setup()
+    FaceDataModule(tmp_path, num_workers=0, allow_leaks=True).setup()
+    assert "leak: identity: person p0" in caplog.text
+
+
+def test_many_leaks_are_described_by_a_few() -> None:
+    leaks = [Leak("identity", (str(i),), ("train", "val"), f"person {i}") for i in range(7)]
+    lines = describe([*leaks, Leak("partner", ("a", "b"), ("train", "val"), "a and b")])
+    assert lines[0] == "identity: person 0"
+    assert lines[5:] == ["identity: 2 more", "partner: a and b"]
 
 
 def test_people_of_two_data_sets_are_not_the_same(tmp_path: Path) -> None:
