@@ -56,16 +56,21 @@ def cpu_s(work: Callable[[], object]) -> float:
 
 
 def compare(
-    ours: Callable[[], float], reference: Callable[[], float], repetitions: int = REPETITIONS
+    ours: Callable[[], float],
+    reference: Callable[[], float],
+    *,
+    repetitions: int = REPETITIONS,
+    warm_up: bool = True,
 ) -> tuple[list[float], list[float]]:
-    """Measure both in turns, A B A B, so that a busy machine slows both; the first turn warms up.
+    """Measure both in turns, A B A B, so that a busy machine slows both.
 
     Args:
         ours: Runs our code once and returns its figure.
         reference: Runs the reference once and returns its figure.
         repetitions: Turns that count.
+        warm_up: Begin with a turn that does not count.
     """
-    turns = [(ours(), reference()) for _ in range(repetitions + 1)][1:]
+    turns = [(ours(), reference()) for _ in range(repetitions + warm_up)][warm_up:]
     return [turn[0] for turn in turns], [turn[1] for turn in turns]
 
 

@@ -34,7 +34,7 @@ class Graph:
     """A graph under construction, from RGB images (B, H, W, 3) in [0, 255].
 
     PReLU is written as a x + (1 - a) relu(x), of convolutions and ReLU only: ONNX Runtime keeps
-    these in its blocked layout, but leaves it for its own PReLU, which then takes three quarters
+    these in its blocked layout, but leaves it for its own PReLU, which then takes more than half
     of the time.
 
     Args:
