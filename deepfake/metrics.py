@@ -82,16 +82,8 @@ class VideoMetrics(Metric):
 
     def compute(self) -> dict[str, float]:
         """Return every measure of the faces seen since the last reset."""
-        faces, face_labels, numbers, tracks = self._rows()
-        labels: dict[int, int] = {}
-        people: dict[int, list[FaceScore]] = {}
-        for row, video in enumerate(numbers.tolist()):
-            labels[video] = int(face_labels[row])
-            score = FaceScore(score=float(faces[row]), track=int(tracks[row]), frame=row)
-            people.setdefault(video, []).append(score)
-        judged = {video: self.rule(seen) for video, seen in people.items()}
-        scores = {video: score for video, score in judged.items() if score is not None}
-        y, s = [labels[video] for video in scores], list(scores.values())
+        faces, face_labels, _, _ = self._rows()
+        y, s = self.videos_judged()
         finite = np.isfinite(faces)
         result = {
             "face_auroc": measures.auroc(face_labels[finite], faces[finite]),
@@ -104,6 +96,19 @@ class VideoMetrics(Metric):
             "videos": float(len(s)),
         }
         return {self.prefix + name: value for name, value in result.items()}
+
+    def videos_judged(self) -> tuple[list[int], list[float]]:
+        """Return labels and raw scores of the videos seen, as a calibration is fitted on."""
+        faces, face_labels, numbers, tracks = self._rows()
+        labels: dict[int, int] = {}
+        people: dict[int, list[FaceScore]] = {}
+        for row, video in enumerate(numbers.tolist()):
+            labels[video] = int(face_labels[row])
+            score = FaceScore(score=float(faces[row]), track=int(tracks[row]), frame=row)
+            people.setdefault(video, []).append(score)
+        judged = {video: self.rule(seen) for video, seen in people.items()}
+        scores = {video: score for video, score in judged.items() if score is not None}
+        return [labels[video] for video in scores], list(scores.values())
 
     def _rows(self) -> tuple[Any, Any, Any, Any]:
         """Return scores, labels, videos and tracks (N,) as arrays, each sample once."""

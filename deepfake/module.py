@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from deepfake import calibration
 from deepfake.losses import BinaryCrossEntropy
 from deepfake.metrics import VideoMetrics
 from deepfake.types import FaceBatch
@@ -50,6 +51,7 @@ class FakeClassifier(LightningModule):
         self.make_optimizer = optimizer
         self.make_scheduler = lr_scheduler
         self.network_spec = network_spec
+        self._calibration: dict[str, Any] | None = None
         self.val_metrics = VideoMetrics(prefix="val/")
         self.test_metrics = VideoMetrics(prefix="test/")
 
@@ -106,8 +108,16 @@ class FakeClassifier(LightningModule):
         )
 
     def on_validation_epoch_end(self) -> None:
-        """Log the measures of the validation videos."""
+        """Log the measures of the validation videos, and fit the calibration on them."""
+        self._calibration = self._calibrate()
         self._log_metrics(self.val_metrics)
+
+    def _calibrate(self) -> dict[str, Any] | None:
+        """Return a calibration that travels with the weights that gave these scores."""
+        labels, scores = self.val_metrics.videos_judged()
+        if len(set(labels)) < 2 or getattr(self.trainer.datamodule, "leaky", False):  # type: ignore[attr-defined]
+            return None
+        return calibration.fit(labels, scores).to_dict()
 
     def on_test_epoch_end(self) -> None:
         """Log the measures of the test videos."""
@@ -137,6 +147,6 @@ class FakeClassifier(LightningModule):
             "network": self.network_spec,
             "recipe": asdict(data.recipe) if data is not None else None,
             "preprocess": asdict(data.preprocess) if data is not None else None,
-            "calibration": None,
+            "calibration": self._calibration,
             "aggregation": "worst_person",
         }

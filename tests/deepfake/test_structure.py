@@ -1,0 +1,77 @@
+"""What imports what, and how quickly a command answers."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def imported(folder: str) -> dict[Path, set[str]]:
+    modules: dict[Path, set[str]] = {}
+    for path in sorted((ROOT / folder).rglob("*.py")):
+        names: set[str] = set()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                names.add(node.module)
+        modules[path] = names
+    assert modules
+    return modules
+
+
+def tops(names: set[str]) -> set[str]:
+    return {name.split(".")[0] for name in names}
+
+
+def test_preprocessing_never_imports_deepfake() -> None:
+    assert not {p for p, names in imported("preprocessing").items() if "deepfake" in tops(names)}
+
+
+def test_networks_know_neither_lightning_nor_data() -> None:
+    for path, names in imported("deepfake/models").items():
+        assert not tops(names) & {"pytorch_lightning", "lightning", "preprocessing"}, path
+        assert not {n for n in names if n.startswith("deepfake.data")}, path
+
+
+def run(code: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    return done.stdout + done.stderr
+
+
+def test_preprocessing_and_the_onnx_path_import_no_torch() -> None:
+    code = (
+        "import sys, preprocessing.batch, preprocessing.engines, deepfake.inference, "
+        "deepfake.predict, deepfake.inputs\n"
+        "print({'torch', 'torchvision', 'timm', 'matplotlib', 'pytorch_lightning'} "
+        "& set(sys.modules))"
+    )
+    assert run(code).strip() == "set()"
+
+
+@pytest.mark.parametrize("module", ["deepfake", "deepfake.module", "deepfake.data.datamodule"])
+def test_importing_prints_nothing(module: str) -> None:
+    assert run(f"import {module}") == ""
+
+
+@pytest.mark.parametrize("verb", ["preprocess", "train", "predict", "evaluate"])
+def test_help_imports_nothing_heavy(verb: str) -> None:
+    code = (
+        "import sys, runpy\n"
+        f"sys.argv = ['{verb}', '--help']\n"
+        "try:\n"
+        f"    runpy.run_module('deepfake.{verb}', run_name='__main__')\n"
+        "except SystemExit as end:\n"
+        "    assert not end.code, end.code\n"
+        "print({'torch', 'cv2', 'sklearn', 'pyarrow', 'matplotlib', 'onnxruntime'} "
+        "& set(sys.modules))"
+    )
+    printed = run(code)
+    assert printed.startswith("usage: ")
+    assert printed.strip().endswith("set()")
