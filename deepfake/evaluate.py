@@ -95,7 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             damaged, failed = _damage(name, checkpoint, folders, groups)
             rows += damaged
             failures += failed
-    write_scores(out / SCORES, rows, judges)
+        write_scores(out / SCORES, rows, judges)  # each time, so that no finished one is lost
     status = _report([out / SCORES], out, arguments.repeats)
     return SOME_FAILED if failures else status
 
