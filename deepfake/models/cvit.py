@@ -70,7 +70,7 @@ class CViT(nn.Module):
         """Return class token and patches (B, N + 1, D), as the transformer takes them."""
         feature_map = self.features(faces.contiguous(memory_format=torch.channels_last))
         patches = self.embed(to_patches(feature_map, self.patch_size))  # (B, N, D)
-        classes = self.class_token.expand(len(faces), -1, -1)
+        classes = self.class_token.expand(faces.shape[0], -1, -1)  # len() fixes B in exports
         tokens: Tensor = self.dropout(torch.cat([classes, patches], dim=1) + self.position)
         return tokens
 

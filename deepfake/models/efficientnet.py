@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 Padding = Literal["nominal", "input"]
 
+HEAD_STD = 0.01  # logits near 0, so that the first steps don't wreck pretrained features
+
 
 class EfficientNet(nn.Module):
     """EfficientNet of the efficientnet-pytorch package, average pooling and one linear layer.
@@ -39,6 +41,8 @@ class EfficientNet(nn.Module):
         settings: dict[str, Any] = {} if padding == "nominal" else {"image_size": None}
         build = Backbone.from_pretrained if pretrained else Backbone.from_name
         self.backbone = build(name, include_top=False, **settings)
+        if not pretrained:
+            _initialise(self.backbone)
         self.backbone.set_swish(memory_efficient=False)  # halves inference speed on CPU otherwise
         if not stem_padding:
             stem = self.backbone._conv_stem
@@ -46,7 +50,10 @@ class EfficientNet(nn.Module):
             plain.weight = stem.weight
             self.backbone._conv_stem = plain
         self.num_features: int = self.backbone._bn1.num_features
-        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(self.num_features, 1))
+        linear = nn.Linear(self.num_features, 1)
+        nn.init.normal_(linear.weight, std=HEAD_STD)
+        nn.init.zeros_(linear.bias)
+        self.head = nn.Sequential(nn.Dropout(dropout), linear)
         self.to(memory_format=torch.channels_last)
 
     def stem(self, faces: Tensor) -> Tensor:
@@ -78,3 +85,13 @@ class EfficientNet(nn.Module):
         """Return logits (B,) for faces (B, 3, S, S)."""
         logits: Tensor = self.head(self.forward_features(faces))  # (B, 1)
         return logits.squeeze(1)
+
+
+def _initialise(backbone: nn.Module) -> None:
+    """Draw the convolutions as the paper's code does; torch's own draw lets the signal die out."""
+    for module in backbone.modules():
+        if isinstance(module, nn.Conv2d):
+            fan_out = module.weight[0, 0].numel() * module.out_channels / module.groups
+            nn.init.normal_(module.weight, std=(2 / fan_out) ** 0.5)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)

@@ -12,7 +12,8 @@ class FrameTransformer(nn.Module):
     """Encode each face of a track, then let a small transformer judge them in their order.
 
     Args:
-        encoder: The network of single faces, with `num_features` and `forward_features`.
+        encoder: The network of single faces, with `num_features` and `forward_features`. Its own
+            head is not used and does not learn.
         frames: Most frames of a clip.
         dim: Width of the transformer.
         depth: Number of transformer blocks.
@@ -36,6 +37,9 @@ class FrameTransformer(nn.Module):
         self.num_features = dim
         self.frames = frames
         self.encoder = encoder
+        for name, child in encoder.named_children():
+            if name.startswith("head"):
+                child.requires_grad_(requires_grad=False)
         self.embed = nn.Linear(int(encoder.num_features), dim)  # type: ignore[arg-type]
         self.class_token = nn.Parameter(torch.randn(1, 1, dim) * STD)
         self.position = nn.Parameter(torch.randn(1, frames, dim) * STD)
@@ -76,9 +80,9 @@ class FrameTransformer(nn.Module):
             )
         frames = faces.shape[1]
         features: Tensor = self.encoder.forward_features(faces.flatten(0, 1))  # type: ignore[operator]
-        embedded = self.embed(features).unflatten(0, (-1, frames))  # (B, T, D)
+        embedded = self.embed(features).unflatten(0, (faces.shape[0], frames))  # (B, T, D)
         embedded = embedded + self.position[:, :frames]
-        classes = self.class_token.expand(len(faces), -1, -1)
+        classes = self.class_token.expand(faces.shape[0], -1, -1)  # len() fixes B in exports
         tokens: Tensor = self.dropout(torch.cat([classes, embedded], dim=1))
         if padding is None:
             return tokens, None

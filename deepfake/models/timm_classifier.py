@@ -1,5 +1,6 @@
 """Any network of timm with one logit, trained in whole or in part."""
 
+import difflib
 import re
 from collections.abc import Iterator
 from typing import Any, Literal, Self
@@ -102,11 +103,9 @@ def _backbone(name: str, *, pretrained: bool, image_size: int | None) -> nn.Modu
     import timm
 
     if not timm.is_model(name):
-        near = ", ".join(timm.list_models(f"*{re.split('[_.]', name)[0]}*")[:5])
-        raise ValueError(
-            f"timm has no network {name!r}."
-            + (f" It has {near}, ..." if near else " See timm.list_models().")
-        )
+        near = difflib.get_close_matches(name, timm.list_models(), n=3)
+        advice = f"Did you mean {' or '.join(near)}?" if near else "See timm.list_models()."
+        raise ValueError(f"timm has no network {name!r}. {advice}")
     settings: dict[str, Any] = {}
     config = timm.models.get_pretrained_cfg(name)
     if image_size is not None and config is not None and config.fixed_input_size:

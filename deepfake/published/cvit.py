@@ -10,15 +10,13 @@ row i of its position embedding to both tokens of the i-th face of a batch, of w
 as for a face alone; the second version has rows for 1025 tokens and uses two.
 """
 
-import re
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor
 
 from deepfake.models.cvit import CViT
 from deepfake.published.base import PublishedModel
-from deepfake.published.convert import UNSHRUNK, fake_minus_real, load_strictly, rename
+from deepfake.published.convert import UNSHRUNK, fake_minus_real, load_strictly, rename, split_qkv
 from deepfake.recipe import InputRecipe
 from preprocessing.types import PreprocessOptions
 
@@ -26,7 +24,6 @@ HEADS = 8
 TOKENS = 2  # class token and the one patch of a 7 x 7 map
 BATCH_ROWS = 32  # of the first version's position embedding
 HEAD = ("mlp_head.2.weight", "mlp_head.2.bias")
-QKV = r"^(encoder\.\d+\.attention\.)to_qkv\.weight$"
 RULES = (
     (r"^patch_to_embedding\.", "embed."),
     (r"^cls_token$", "class_token"),
@@ -79,13 +76,7 @@ def load(state: Mapping[str, Tensor]) -> PublishedModel:
 
 def _divided(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the tensors with queries apart from keys and values, and scaled for one head."""
-    divided: dict[str, Tensor] = {}
-    for name, tensor in tensors.items():
-        attention = re.match(QKV, name)
-        if attention is None:
-            divided[name] = tensor
-            continue
-        query, key, value = tensor.chunk(3)
-        divided[f"{attention[1]}query.weight"] = query * HEADS**-0.5
-        divided[f"{attention[1]}key_value.weight"] = torch.cat([key, value])
-    return divided
+    return {
+        name: tensor * HEADS**-0.5 if name.endswith(".query.weight") else tensor
+        for name, tensor in split_qkv(tensors).items()
+    }
