@@ -36,6 +36,8 @@ def parser() -> argparse.ArgumentParser:
     add("--format", choices=("png", "jpg"), default="png", help="of the crops (default: png)")
     add("--min-face", type=int, help="smallest face, in pixels (default: by the frame's size)")
     add("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: all cores)")
+    add("--engine", choices=("local", "ray"), default="local", help="where (default: local)")
+    add("--address", help="of a Ray cluster's head; auto for a running one")
     add("--timeout", type=float, default=900.0, help="give a video up after this many seconds")
     add("--shard", default="0/1", metavar="I/N", help="do every N-th video from the I-th on")
     add("--dry-run", action="store_true", help="print what was recognised and stop")
@@ -102,7 +104,13 @@ def _work(
     from preprocessing.batch import Job, local_engine, preprocess_videos
     from preprocessing.engines import Outcome
 
-    engine: Engine = local_engine(arguments.workers, arguments.timeout)
+    engine: Engine
+    if arguments.engine == "ray":
+        from preprocessing.engines_ray import ray_engine
+
+        engine = ray_engine(arguments.address)
+    else:
+        engine = local_engine(arguments.workers, arguments.timeout)
     with progress_bar() as bar:
         task = bar.add_task("videos", total=len(videos), rate="")
         crops = 0

@@ -165,17 +165,22 @@ def _serve(pipe: Connection, function: Callable[[Any], Any], memory_bytes: int) 
             task = pipe.recv()
         except (EOFError, OSError):
             return
-        try:
-            answer = (function(task), "", "")
-        except DeepfakeError as error:
-            answer = (None, "decode", str(error))
-        except MemoryError:
-            answer = (None, "worker", f"needs more than {memory_bytes / 2**30:g} GiB of memory")
-        except OSError as error:
-            answer = (None, "write", f"{error.strerror or error}")
-        except Exception as error:  # noqa: BLE001  a bug on one video must not stop a run of days
-            answer = (None, "worker", f"unexpected {type(error).__name__}: {error}")
+        answer = attempt(function, task)
         pipe.send(answer)
+
+
+def attempt(function: Callable[[Task], Result], task: Task) -> tuple[Result | None, str, str]:
+    """Return a task's result, or the stage and reason of its failure."""
+    try:
+        return function(task), "", ""
+    except DeepfakeError as error:
+        return None, "decode", str(error)
+    except MemoryError:
+        return None, "worker", "needs more memory than a worker may take"
+    except OSError as error:
+        return None, "write", f"{error.strerror or error}"
+    except Exception as error:  # noqa: BLE001  a bug on one video must not stop a run of days
+        return None, "worker", f"unexpected {type(error).__name__}: {error}"
 
 
 def _limit_memory(memory_bytes: int) -> None:

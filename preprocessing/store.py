@@ -149,8 +149,11 @@ def store(folder: Path, video: Video, extraction: Extraction, options: Preproces
         _write(temporary / RECORD, record.to_json().encode())
         target.parent.mkdir(parents=True, exist_ok=True)
         _sync_folder(temporary)
-        temporary.rename(target)
-        _sync_folder(target.parent)
+        if (target / RECORD).exists():  # another worker was as quick, with the same result
+            shutil.rmtree(temporary)
+        else:
+            temporary.rename(target)
+            _sync_folder(target.parent)
     except OSError:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
