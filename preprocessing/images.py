@@ -1,6 +1,8 @@
 """Photographs in, crops out."""
 
+import struct
 import warnings
+import zlib
 from pathlib import Path
 
 import cv2
@@ -13,6 +15,23 @@ from preprocessing.types import Image
 
 IMAGE_SUFFIXES = frozenset([".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"])
 JPEG_QUALITY = 95
+# By content, whatever the name says. Others of Pillow's formats start programs (EPS) or are rare.
+FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "TIFF", "GIF")
+# What Pillow raises on damaged files, beside its own errors.
+_DAMAGED = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    struct.error,
+    zlib.error,
+    Pillow.DecompressionBombError,
+    Pillow.DecompressionBombWarning,
+)
 
 
 def read_image(path: Path, *, max_pixels: int) -> tuple[Image, str]:
@@ -23,23 +42,19 @@ def read_image(path: Path, *, max_pixels: int) -> tuple[Image, str]:
     """
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about damaged metadata
             warnings.simplefilter("error", Pillow.DecompressionBombWarning)
-            with Pillow.open(path) as picture:
+            with Pillow.open(path, formats=FORMATS) as picture:
                 if picture.width * picture.height > max_pixels:
                     raise VideoError(
                         f"{path.name} has {picture.width}x{picture.height} pixels, "
-                        f"over the limit of {max_pixels:,}"
+                        f"over the limit of {max_pixels:,}. If you trust it, raise --max-pixels."
                     )
                 upright = ImageOps.exif_transpose(picture).convert("RGB")
                 return np.asarray(upright, dtype=np.uint8), (picture.format or "image").lower()
-    except (
-        OSError,
-        SyntaxError,
-        ValueError,
-        Pillow.DecompressionBombError,
-        Pillow.DecompressionBombWarning,
-    ) as error:
-        raise VideoError(f"{path.name} cannot be read as an image ({error})") from error
+    except _DAMAGED as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise VideoError(f"{path.name} cannot be read as an image ({reason})") from error
 
 
 def encode_image(image: Image, image_format: str) -> bytes:

@@ -12,6 +12,7 @@ from preprocessing.appearance import is_cut, look_of, scene_of
 from preprocessing.cropping import crop_face
 from preprocessing.detection import FaceDetector
 from preprocessing.errors import VideoError
+from preprocessing.limits import DEFAULT, Limits
 from preprocessing.mtcnn import MTCNN
 from preprocessing.tracking import SeenFace, SeenFrame, link
 from preprocessing.types import Box, Detection, Face, Frame, Image, PreprocessOptions, Track
@@ -25,11 +26,10 @@ from preprocessing.video import (
     read_photograph,
 )
 
-MAX_FACES = 40  # per frame, the largest ones
-MAX_TRACKS = 50  # per video, the longest ones
 MIN_TRACK_SHARE = 0.1  # of the frames; shorter tracks are mostly no faces
 MIN_BRIGHTNESS = 20.0  # mean of 0..255 inside the box: darker faces are silhouettes
 BATCH_PIXELS = 16_000_000  # decoded pixels held at a time: eight frames of 1080p
+MAX_CROP_BYTES = 512 * 2**20  # held per video; beyond, every second frame is let go
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ class Extraction:
         faces: The crops, by track and frame.
         rejected: Faces found but left out, by reason.
         cuts_s: Times at which a new scene starts, in seconds.
+        stride: Of the frames read, every so manieth was kept, to bound memory; 1 for all.
     """
 
     info: VideoInfo
@@ -51,6 +52,7 @@ class Extraction:
     faces: tuple[Face, ...]
     rejected: dict[str, int] = field(default_factory=dict)
     cuts_s: tuple[float, ...] = ()
+    stride: int = 1
 
 
 def make_detector(options: PreprocessOptions) -> FaceDetector:
@@ -65,6 +67,7 @@ def extract_faces(
     *,
     start_s: float = 0.0,
     end_s: float | None = None,
+    limits: Limits = DEFAULT,
 ) -> Extraction:
     """Find the people in a video and cut their faces out.
 
@@ -74,17 +77,18 @@ def extract_faces(
         detector: Finds the faces.
         start_s: Begin of the span that is looked at, in seconds.
         end_s: Its end; None for the end of the video.
+        limits: What the video may cost.
 
     Raises:
-        VideoError: The file cannot be used, or no frame of it can be decoded.
+        VideoError: The file cannot be used, is over a limit, or no frame of it can be decoded.
     """
     report = ReadReport()
     if is_image(path):
-        info, frame = read_photograph(path)
+        info, frame = read_photograph(path, limits)
         report.wanted = report.read = 1
         frames: Iterable[Frame] = [frame]
     else:
-        index = index_frames(path)
+        index = index_frames(path, limits)
         info = index.info
         positions = evenly_spaced(index.times_s, options.frames, start_s=start_s, end_s=end_s)
         if not positions:
@@ -92,16 +96,15 @@ def extract_faces(
                 f"{path.name} has no frame between {start_s:g} s and {end_s} s; "
                 f"it lasts {info.duration_s:.1f} s"
             )
-        frames = read_frames(path, index, positions, report)
-    seen, crops, rejected, cuts = _look_at(frames, options, detector)
+        frames = read_frames(path, index, positions, report, limits)
+    seen, crops, rejected, cuts = _look_at(frames, options, detector, limits)
     if report.read == 0:
         raise VideoError(
             f"{path.name}: none of {report.wanted} frames could be decoded "
             f"({report.corrupt} damaged, {report.errors} decoder errors)"
         )
-    tracks, short = _keep_people(link(seen), read=report.read)
-    if short:
-        rejected["track too short"] = short
+    tracks, left_out = _keep_people(link(seen), read=report.read, most=limits.tracks)
+    rejected += left_out
     faces = tuple(
         Face(track.id, detection, *crops[id(detection)])
         for track in tracks
@@ -110,8 +113,42 @@ def extract_faces(
     return Extraction(info, report, tracks, faces, dict(rejected), tuple(cuts))
 
 
+def crop_known(path: Path, options: PreprocessOptions, tracks: Sequence[Track]) -> Extraction:
+    """Cut faces out of a video at places known from another one that shows the same frames.
+
+    Args:
+        path: The video, such as a fake made frame by frame.
+        options: Which crops.
+        tracks: The people of its original.
+
+    Raises:
+        VideoError: The file cannot be used, or no frame of it can be decoded.
+    """
+    index = index_frames(path)
+    report = ReadReport()
+    wanted: dict[int, list[tuple[int, Detection]]] = {}
+    for track in tracks:
+        for detection in track.detections:
+            wanted.setdefault(detection.frame, []).append((track.id, detection))
+    faces = []
+    for frame in read_frames(path, index, sorted(wanted), report):
+        for number, detection in wanted[frame.index]:
+            crop = crop_face(
+                frame.image,
+                detection,
+                margin=options.margin,
+                shape=options.crop,
+                max_size=options.crop_size,
+            )
+            faces.append(Face(number, detection, *crop))
+    if wanted and report.read == 0:
+        raise VideoError(f"{path.name}: none of {report.wanted} frames could be decoded")
+    faces.sort(key=lambda face: (face.track, face.detection.frame))
+    return Extraction(index.info, report, tuple(tracks), tuple(faces))
+
+
 def _look_at(
-    frames: Iterable[Frame], options: PreprocessOptions, detector: FaceDetector
+    frames: Iterable[Frame], options: PreprocessOptions, detector: FaceDetector, limits: Limits
 ) -> tuple[list[SeenFrame], dict[int, tuple[Image, Box]], Counter[str], list[float]]:
     """Detect, describe and crop, a few frames at a time; only crops are kept."""
     seen: list[SeenFrame] = []
@@ -127,7 +164,7 @@ def _look_at(
             if cut:
                 cuts.append(frame.time_s)
             faces = []
-            for detection in _accept(frame, detections, options, rejected):
+            for detection in _accept(frame, detections, options, rejected, limits.faces):
                 crops[id(detection)] = crop_face(
                     frame.image,
                     detection,
@@ -156,6 +193,7 @@ def _accept(
     detections: Sequence[Detection],
     options: PreprocessOptions,
     rejected: "Counter[str]",
+    most: int,
 ) -> list[Detection]:
     height, width = frame.image.shape[:2]
     accepted: list[Detection] = []
@@ -169,8 +207,8 @@ def _accept(
             rejected["mostly outside the frame"] += 1
         elif _brightness(frame.image, found.box) < MIN_BRIGHTNESS:
             rejected["too dark"] += 1
-        elif len(accepted) == MAX_FACES:
-            rejected[f"more than {MAX_FACES} faces in a frame"] += 1
+        elif len(accepted) == most:
+            rejected[f"more than {most} faces in a frame"] += 1
         else:
             accepted.append(
                 Detection(frame.index, frame.time_s, found.box, found.score, found.landmarks)
@@ -184,16 +222,23 @@ def _brightness(image: Image, box: Box) -> float:
     return float(inside.mean()) if inside.size else 0.0
 
 
-def _keep_people(tracks: Sequence[Track], *, read: int) -> tuple[tuple[Track, ...], int]:
+def _keep_people(
+    tracks: Sequence[Track], *, read: int, most: int
+) -> tuple[tuple[Track, ...], Counter[str]]:
     """Leave out tracks too short to be a person, unless there is no other; number the rest."""
     least = max(2, round(MIN_TRACK_SHARE * read)) if read > 2 else 1
     longest = max((len(track.detections) for track in tracks), default=0)
     least = min(least, longest)
     kept = [track for track in tracks if len(track.detections) >= least]
-    if len(kept) > MAX_TRACKS:
-        best = sorted(kept, key=lambda track: (-len(track.detections), track.id))[:MAX_TRACKS]
+    left_out: Counter[str] = Counter()
+    if short := _faces(tracks) - _faces(kept):
+        left_out["track too short"] = short
+    if len(kept) > most:
+        best = sorted(kept, key=lambda track: (-len(track.detections), track.id))[:most]
+        left_out[f"more than {most} people"] = _faces(kept) - _faces(best)
         kept = sorted(best, key=lambda track: track.id)
-    dropped = sum(len(track.detections) for track in tracks) - sum(
-        len(track.detections) for track in kept
-    )
-    return tuple(Track(n, track.detections) for n, track in enumerate(kept)), dropped
+    return tuple(Track(n, track.detections) for n, track in enumerate(kept)), left_out
+
+
+def _faces(tracks: Sequence[Track]) -> int:
+    return sum(len(track.detections) for track in tracks)

@@ -7,23 +7,26 @@ pass decodes only the stretches between a key frame and the last frame wanted af
 
 import bisect
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import av
 import numpy as np
 from av.error import FFmpegError
 from numpy.typing import NDArray
 
+from preprocessing.container import complete, file_bytes, first_stream, opened
 from preprocessing.errors import VideoError
 from preprocessing.images import IMAGE_SUFFIXES, read_image
+from preprocessing.limits import DEFAULT, Limits
 from preprocessing.types import Frame, Image
+
+if TYPE_CHECKING:
+    import av
 
 VIDEO_SUFFIXES = frozenset(
     (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".gif")
 )
-MAX_PIXELS = 40_000_000  # per frame; 8K video has 33 million
 MAX_PACKETS = 20_000_000  # four days at 60 frames a second
 
 
@@ -42,6 +45,7 @@ class VideoInfo:
         file_bytes: Size of the file.
         frames: Frames present.
         declared_frames: Frames that the header promises; 0 where it does not say.
+        complete: Share of what the header promises that is in the file, in [0, 1].
     """
 
     width: int
@@ -54,6 +58,7 @@ class VideoInfo:
     file_bytes: int
     frames: int
     declared_frames: int
+    complete: float = 1.0
 
 
 @dataclass
@@ -97,47 +102,10 @@ class FrameIndex:
 
 @dataclass
 class _Packets:
+    found: int = 0  # also those of no use: without time, empty, cut off by an edit list
     stamps: list[int] = field(default_factory=list)
     groups: list[int] = field(default_factory=list)
     key_stamps: list[int] = field(default_factory=list)
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator["av.container.InputContainer"]:
-    try:
-        with av.open(str(path), metadata_errors="replace") as container:
-            yield container
-    except FFmpegError as error:
-        raise VideoError(f"{path.name} cannot be read as a video ({error.strerror})") from error
-    except (ValueError, OverflowError, UnicodeError, MemoryError) as error:
-        raise VideoError(f"{path.name} cannot be read as a video ({error})") from error
-
-
-def _check_file(path: Path) -> int:
-    if not path.is_file():
-        raise VideoError(f"{path} does not exist or is not a file")
-    size = path.stat().st_size
-    if size == 0:
-        raise VideoError(f"{path.name} is empty (0 bytes)")
-    return size
-
-
-def _first_stream(container: "av.container.InputContainer", path: Path) -> "av.VideoStream":
-    pictures = [stream for stream in container.streams.video if stream.codec_context is not None]
-    attached = av.stream.Disposition.attached_pic
-    moving = [stream for stream in pictures if not stream.disposition & attached]
-    if not moving:
-        kinds = ", ".join(sorted({stream.type for stream in container.streams}))
-        raise VideoError(f"{path.name} has no video stream (found: {kinds or 'nothing'})")
-    stream = moving[0]
-    if stream.width < 1 or stream.height < 1:
-        raise VideoError(f"{path.name} has frames of {stream.width}x{stream.height} pixels")
-    if stream.width * stream.height > MAX_PIXELS:
-        raise VideoError(
-            f"{path.name} has frames of {stream.width}x{stream.height} pixels, "
-            f"over the limit of {MAX_PIXELS:,}"
-        )
-    return stream
 
 
 def _read_packets(
@@ -148,6 +116,7 @@ def _read_packets(
     try:
         for packet in container.demux(stream):
             stamp = packet.pts if packet.pts is not None else packet.dts
+            packets.found += stamp is not None
             if stamp is None or packet.is_discard or packet.size == 0:
                 continue
             if packet.is_keyframe or group < 0:
@@ -165,19 +134,25 @@ def _read_packets(
     return packets
 
 
-def index_frames(path: Path) -> FrameIndex:
+def index_frames(path: Path, limits: Limits = DEFAULT) -> FrameIndex:
     """List the frames of a video without decoding them.
 
     Raises:
         VideoError: The file is missing, empty, no video, over a limit, or has no frame.
     """
-    size = _check_file(path)
-    with _opened(path) as container:
-        stream = _first_stream(container, path)
+    size = file_bytes(path)
+    with opened(path, limits) as container:
+        stream = first_stream(container, path, limits)
         packets = _read_packets(container, stream, path)
         if not packets.stamps:
             raise VideoError(f"{path.name} has a header but no frame that can be read")
         base = float(stream.time_base or 1)
+        span_s = (max(packets.stamps) - min(packets.stamps)) * base
+        if span_s > limits.duration_s:
+            raise VideoError(
+                f"{path.name} lasts {span_s:.6g} s by its time stamps, over the limit of "
+                f"{limits.duration_s:g} s. If that is right, raise --max-duration."
+            )
         order = np.argsort(np.asarray(packets.stamps, dtype=np.int64), kind="stable")
         stamps = np.asarray(packets.stamps, dtype=np.int64)[order]
         times = (stamps - stamps[0]) * base
@@ -194,6 +169,13 @@ def index_frames(path: Path) -> FrameIndex:
             file_bytes=size,
             frames=len(times),
             declared_frames=max(0, stream.frames),
+            complete=complete(
+                container,
+                stream,
+                packets=packets.found,
+                end_s=max(duration, float(stamps[-1]) * base + step),
+                limits=limits,
+            ),
         )
     groups = np.asarray(packets.groups)[order]
     return FrameIndex(info=info, pts=stamps, times_s=times, groups=groups)
@@ -238,16 +220,22 @@ def evenly_spaced(
     return [low + position for position in chosen]
 
 
-def _upright(frame: "av.VideoFrame") -> Image:
-    if frame.width * frame.height > MAX_PIXELS:
-        raise VideoError(f"a frame of {frame.width}x{frame.height} pixels is over the limit")
-    image: Image = np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
+def _upright(frame: "av.VideoFrame") -> Image | None:
+    """Return the pixels as they are shown; None where the decoder's format has no colours."""
+    try:
+        image: Image = np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
+    except (FFmpegError, ValueError):
+        return None
     turns = round(frame.rotation / 90) % 4
     return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
 
 
 def read_frames(
-    path: Path, index: FrameIndex, positions: Sequence[int], report: ReadReport | None = None
+    path: Path,
+    index: FrameIndex,
+    positions: Sequence[int],
+    report: ReadReport | None = None,
+    limits: Limits = DEFAULT,
 ) -> Iterator[Frame]:
     """Decode the frames at `positions` of the index, in presentation order, one at a time.
 
@@ -258,30 +246,40 @@ def read_frames(
         index: What `index_frames` gave for it.
         positions: Increasing positions in the index.
         report: Filled in while frames come.
+        limits: Of pixels and decoded bytes.
 
     Raises:
-        VideoError: The file cannot be opened any more.
+        VideoError: The file cannot be opened any more, or is over a limit.
     """
     report = report if report is not None else ReadReport()
-    report.wanted += len(positions)
+    # Frames of one time stamp cannot be told apart; they are one.
+    wanted = {int(index.pts[position]): position for position in positions}
+    report.wanted += len(wanted)
     if not positions:
         return
-    wanted = {int(index.pts[position]): position for position in positions}
     needed = {int(index.groups[position]) for position in positions}
     needed |= {group + 1 for group in needed if _has_early_frames(index, positions, group)}
-    with _opened(path) as container:
-        stream = _first_stream(container, path)
+    decoded = 0
+    with opened(path, limits) as container:
+        stream = first_stream(container, path, limits)
         context = stream.codec_context
         context.thread_count = 1  # the workers are the threads; frames then come without delay
         for frame in _decode(container, stream, needed, wanted, report):
+            decoded += frame.width * frame.height * 3
+            if decoded > limits.decoded_bytes:
+                raise VideoError(
+                    f"{path.name} has more than {limits.decoded_bytes / 2**30:g} GiB of frames on "
+                    "the way to those looked at. If you trust it, raise --max-decoded."
+                )
             position = wanted.pop(frame.pts, None) if frame.pts is not None else None
             if position is None:
                 continue
-            if frame.is_corrupt:
+            image = None if frame.is_corrupt else _upright(frame)
+            if image is None:
                 report.corrupt += 1
                 continue
             report.read += 1
-            yield Frame(position, float(index.times_s[position]), _upright(frame))
+            yield Frame(position, float(index.times_s[position]), image)
             if not wanted:
                 return
 
@@ -342,14 +340,14 @@ def is_image(path: Path) -> bool:
     return path.suffix.lower() in IMAGE_SUFFIXES
 
 
-def read_photograph(path: Path) -> tuple[VideoInfo, Frame]:
+def read_photograph(path: Path, limits: Limits = DEFAULT) -> tuple[VideoInfo, Frame]:
     """Read a photograph as a video of one frame.
 
     Raises:
         VideoError: The file is missing, empty, no image, or over the limit of pixels.
     """
-    size = _check_file(path)
-    image, file_format = read_image(path, max_pixels=MAX_PIXELS)
+    size = file_bytes(path)
+    image, file_format = read_image(path, max_pixels=limits.pixels)
     height, width = image.shape[:2]
     info = VideoInfo(width, height, 0.0, 0.0, file_format, "rgb24", 0, size, 1, 1)
     return info, Frame(0, 0.0, image)
