@@ -40,6 +40,7 @@ def parser() -> argparse.ArgumentParser:
     add("--address", help="of a Ray cluster's head; auto for a running one")
     add("--timeout", type=float, default=900.0, help="give a video up after this many seconds")
     add("--shard", default="0/1", metavar="I/N", help="do every N-th video from the I-th on")
+    add("--reuse-boxes", action="store_true", help="cut fakes where their originals have faces")
     add("--dry-run", action="store_true", help="print what was recognised and stop")
     return parser
 
@@ -132,7 +133,14 @@ def _work(
             bar.update(task, advance=1, rate=f"{crops / elapsed:.0f} faces/s")
 
         return preprocess_videos(
-            videos, arguments.out, options, engine, on_start=on_start, on_video=on_video, lock=lock
+            videos,
+            arguments.out,
+            options,
+            engine,
+            on_start=on_start,
+            on_video=on_video,
+            lock=lock,
+            reuse_boxes=arguments.reuse_boxes,
         )
 
 

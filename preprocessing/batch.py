@@ -10,19 +10,29 @@ from preprocessing.detection import FaceDetector
 from preprocessing.engines import TIMEOUT_S, Outcome, run_local
 from preprocessing.errors import DeepfakeError
 from preprocessing.manifest import VideoRecord, write_failures
-from preprocessing.pipeline import extract_faces, make_detector
-from preprocessing.types import PreprocessOptions, Video
+from preprocessing.pipeline import crop_known, extract_faces, make_detector
+from preprocessing.types import Detection, PreprocessOptions, Track, Video
+from preprocessing.video import index_frames
 
 NO_FACE = "faces"  # the stage of a video that is fine but shows nobody
 
 
 @dataclass(frozen=True)
 class Job:
-    """One video to be worked on, by any process that sees the same files."""
+    """One video to be worked on, by any process that sees the same files.
+
+    Args:
+        video: The video.
+        folder: Of crops.
+        options: Which frames, which crops.
+        original: The video that this one was made from frame by frame, if its boxes are to be
+            reused; where its frames are others, faces are detected as usual.
+    """
 
     video: Video
     folder: Path
     options: PreprocessOptions
+    original: Video | None = None
 
 
 @dataclass(frozen=True)
@@ -66,8 +76,27 @@ def work(job: Job) -> int:
     Raises:
         VideoError: The video cannot be used.
     """
-    extraction = extract_faces(job.video.path, job.options, detector_for(job.options))
+    tracks = None if job.original is None else _tracks_of(job, job.original)
+    if tracks is None:
+        extraction = extract_faces(job.video.path, job.options, detector_for(job.options))
+    else:
+        extraction = crop_known(job.video.path, job.options, tracks)
     return store.store(job.folder, job.video, extraction, job.options)
+
+
+def _tracks_of(job: Job, original: Video) -> list[Track] | None:
+    """Return the people of the original, or None where it does not show the same frames."""
+    record = store.read_record(job.folder, original)
+    if record is None or not record.faces:
+        return None
+    info = index_frames(job.video.path).info
+    same = (info.frames, info.width, info.height)
+    if same != (record.info.frames, record.info.width, record.info.height):
+        return None
+    people: dict[int, list[Detection]] = {}
+    for face in record.faces:
+        people.setdefault(face.track, []).append(face.detection)
+    return [Track(number, tuple(found)) for number, found in sorted(people.items())]
 
 
 def local_engine(workers: int, timeout_s: float = TIMEOUT_S) -> Engine:
@@ -88,6 +117,7 @@ def preprocess_videos(
     on_start: Callable[[int, int], None] | None = None,
     on_video: Callable[[Outcome[Job, int]], None] | None = None,
     lock: str = ".lock",
+    reuse_boxes: bool = False,
 ) -> BatchReport:
     """Cut the faces of many videos and write the manifest of all that is in the folder.
 
@@ -99,6 +129,7 @@ def preprocess_videos(
         on_start: Told how many videos there are and how many an earlier run did.
         on_video: Told each video's outcome.
         lock: Name of the lock; runs into one folder need different ones (and different videos).
+        reuse_boxes: Detect faces in originals only, and cut fakes at the same places.
 
     Raises:
         DeepfakeError: The folder is in use, not writable, or made with other options.
@@ -112,14 +143,14 @@ def preprocess_videos(
         if on_start is not None:
             on_start(len(videos), len(videos) - len(todo))
         failures: list[Failure] = []
-        jobs = [Job(video, folder, options) for video in todo]
         try:
-            for outcome in engine(work, jobs) if jobs else ():
-                if outcome.stage:
-                    key = outcome.task.video.key
-                    failures.append(Failure(key, outcome.stage, outcome.reason))
-                if on_video is not None:
-                    on_video(outcome)
+            for jobs in _phases(todo, videos, folder, options, reuse_boxes=reuse_boxes):
+                for outcome in engine(work, jobs):
+                    if outcome.stage:
+                        key = outcome.task.video.key
+                        failures.append(Failure(key, outcome.stage, outcome.reason))
+                    if on_video is not None:
+                        on_video(outcome)
         finally:
             records = store.finish(folder)
             failures += _faceless(records, {video.key for video in videos})
@@ -132,6 +163,28 @@ def preprocess_videos(
         crops=sum(len(record.faces) for record in records),
         failures=tuple(sorted(failures, key=lambda failure: failure.video)),
     )
+
+
+def _phases(
+    todo: Sequence[Video],
+    videos: Sequence[Video],
+    folder: Path,
+    options: PreprocessOptions,
+    *,
+    reuse_boxes: bool,
+) -> list[list[Job]]:
+    """Return jobs in one phase, or originals first where fakes take over their boxes."""
+    if not reuse_boxes:
+        phases = [[Job(video, folder, options) for video in todo]]
+    else:
+        originals = {video.key: video for video in videos if video.label != 1}
+        found = [originals.get(video.source or "") for video in todo]
+        pairs = list(zip(todo, found, strict=True))
+        phases = [
+            [Job(video, folder, options) for video, original in pairs if original is None],
+            [Job(video, folder, options, o) for video, o in pairs if o is not None],
+        ]
+    return [jobs for jobs in phases if jobs]
 
 
 def _check_keys(videos: Sequence[Video]) -> None:

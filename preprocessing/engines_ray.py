@@ -1,5 +1,6 @@
 """The same work as tasks of a Ray cluster, whose nodes share a file system."""
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -39,13 +40,14 @@ def ray_engine(address: str | None = None) -> Engine:
                 include_dashboard=None if address else False,
                 log_to_driver=False,
                 ignore_reinit_error=True,
-                logging_level="ERROR",
+                logging_level=logging.ERROR,
             )
         except (ConnectionError, RuntimeError, ValueError) as error:
             reason = str(error).splitlines()[0]
             raise DeepfakeError(f"no Ray cluster answers at {address}: {reason}") from error
         remote: Any = ray.remote(max_retries=RETRIES)(attempt)
-        limit = max(1, int(AHEAD * ray.cluster_resources().get("CPU", 1)))
+        resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        limit = max(1, int(AHEAD * resources.get("CPU", 1)))
         pending = iter(jobs)
         running: dict[Any, Job] = {}
         while True:

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from preprocessing.errors import ManifestError
-from preprocessing.types import FaceCrop, PreprocessOptions, Split, Video
+from preprocessing.types import Detection, FaceCrop, PreprocessOptions, Split, Video
 from preprocessing.video import VideoInfo
 
 MANIFEST = "manifest.parquet"
@@ -67,6 +67,13 @@ class FaceRow:
     score: float
     landmarks: tuple[float, ...]  # x0, y0, ..., x4, y4
     crop_box: tuple[float, ...]
+
+    @property
+    def detection(self) -> Detection:
+        """The detection that the crop was cut at."""
+        x0, y0, x1, y1 = self.box
+        points = np.asarray(self.landmarks, dtype=np.float32).reshape(5, 2)
+        return Detection(self.frame, self.time_s, (x0, y0, x1, y1), self.score, points)
 
 
 @dataclass(frozen=True)

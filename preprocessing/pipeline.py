@@ -1,7 +1,8 @@
 """From a video to its faces: the same code for a training set and for one clip."""
 
+import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,7 +30,7 @@ from preprocessing.video import (
 MIN_TRACK_SHARE = 0.1  # of the frames; shorter tracks are mostly no faces
 MIN_BRIGHTNESS = 20.0  # mean of 0..255 inside the box: darker faces are silhouettes
 BATCH_PIXELS = 16_000_000  # decoded pixels held at a time: eight frames of 1080p
-MAX_CROP_BYTES = 512 * 2**20  # held per video; beyond, every second frame is let go
+MAX_CROP_BYTES = 256 * 2**20  # held per video; beyond, every second frame is let go
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,8 @@ def extract_faces(
     *,
     start_s: float = 0.0,
     end_s: float | None = None,
+    fps: float | None = None,
+    shrink: Callable[[Image], Image] | None = None,
     limits: Limits = DEFAULT,
 ) -> Extraction:
     """Find the people in a video and cut their faces out.
@@ -77,6 +80,10 @@ def extract_faces(
         detector: Finds the faces.
         start_s: Begin of the span that is looked at, in seconds.
         end_s: Its end; None for the end of the video.
+        fps: Frames per second of video, instead of the number in `options`. However long the video
+            is, crops of no more than `MAX_CROP_BYTES` are held: where they would be more, every
+            second frame is let go, and so on.
+        shrink: Applied to each crop before it is kept.
         limits: What the video may cost.
 
     Raises:
@@ -90,27 +97,33 @@ def extract_faces(
     else:
         index = index_frames(path, limits)
         info = index.info
-        positions = evenly_spaced(index.times_s, options.frames, start_s=start_s, end_s=end_s)
+        count = options.frames
+        if fps is not None:
+            last = info.duration_s if end_s is None else min(end_s, info.duration_s)
+            count = max(1, round((last - max(start_s, 0.0)) * fps))
+        positions = evenly_spaced(index.times_s, count, start_s=start_s, end_s=end_s)
         if not positions:
             raise VideoError(
                 f"{path.name} has no frame between {start_s:g} s and {end_s} s; "
                 f"it lasts {info.duration_s:.1f} s"
             )
         frames = read_frames(path, index, positions, report, limits)
-    seen, crops, rejected, cuts = _look_at(frames, options, detector, limits)
+    seen, crops, rejected, cuts, stride = _look_at(
+        frames, options, detector, limits, shrink, math.inf if fps is None else MAX_CROP_BYTES
+    )
     if report.read == 0:
         raise VideoError(
             f"{path.name}: none of {report.wanted} frames could be decoded "
             f"({report.corrupt} damaged, {report.errors} decoder errors)"
         )
-    tracks, left_out = _keep_people(link(seen), read=report.read, most=limits.tracks)
+    tracks, left_out = _keep_people(link(seen), read=len(seen), most=limits.tracks)
     rejected += left_out
     faces = tuple(
         Face(track.id, detection, *crops[id(detection)])
         for track in tracks
         for detection in track.detections
     )
-    return Extraction(info, report, tracks, faces, dict(rejected), tuple(cuts))
+    return Extraction(info, report, tracks, faces, dict(rejected), tuple(cuts), stride)
 
 
 def crop_known(path: Path, options: PreprocessOptions, tracks: Sequence[Track]) -> Extraction:
@@ -148,44 +161,72 @@ def crop_known(path: Path, options: PreprocessOptions, tracks: Sequence[Track]) 
 
 
 def _look_at(
-    frames: Iterable[Frame], options: PreprocessOptions, detector: FaceDetector, limits: Limits
-) -> tuple[list[SeenFrame], dict[int, tuple[Image, Box]], Counter[str], list[float]]:
+    frames: Iterable[Frame],
+    options: PreprocessOptions,
+    detector: FaceDetector,
+    limits: Limits,
+    shrink: Callable[[Image], Image] | None = None,
+    max_bytes: float = math.inf,
+) -> tuple[list[SeenFrame], dict[int, tuple[Image, Box]], Counter[str], list[float], int]:
     """Detect, describe and crop, a few frames at a time; only crops are kept."""
     seen: list[SeenFrame] = []
     crops: dict[int, tuple[Image, Box]] = {}
     rejected: Counter[str] = Counter()
     cuts: list[float] = []
     scene: NDArray[np.float32] | None = None
-    for batch in _batches(frames):
-        found = detector.detect([frame.image for frame in batch])
-        for frame, detections in zip(batch, found, strict=True):
+    held, stride, cut = 0, 1, False
+    for first, batch in _batches(frames):
+        kept = [frame for number, frame in enumerate(batch, first) if number % stride == 0]
+        found = dict(zip(map(id, kept), detector.detect([f.image for f in kept]), strict=True))
+        for frame in batch:
             before, scene = scene, scene_of(frame.image)
-            cut = before is not None and is_cut(before, scene)
-            if cut:
+            if before is not None and is_cut(before, scene):
                 cuts.append(frame.time_s)
+                cut = True
+            if id(frame) not in found:
+                continue
             faces = []
-            for detection in _accept(frame, detections, options, rejected, limits.faces):
-                crops[id(detection)] = crop_face(
+            for detection in _accept(frame, found[id(frame)], options, rejected, limits.faces):
+                crop, region = crop_face(
                     frame.image,
                     detection,
                     margin=options.margin,
                     shape=options.crop,
                     max_size=options.crop_size,
                 )
+                crops[id(detection)] = (crop if shrink is None else shrink(crop), region)
+                held += crops[id(detection)][0].nbytes
                 faces.append(SeenFace(detection, look_of(frame.image, detection)))
             seen.append(SeenFrame(frame.time_s, faces, cut))
-    return seen, crops, rejected, cuts
+            cut = False
+        while held > max_bytes and len(seen) > 1:
+            seen, stride = _every_second(seen), 2 * stride
+            crops = {id(f.detection): crops[id(f.detection)] for s in seen for f in s.faces}
+            held = sum(crop.nbytes for crop, _ in crops.values())
+    return seen, crops, rejected, cuts, stride
 
 
-def _batches(frames: Iterable[Frame]) -> Iterator[list[Frame]]:
+def _every_second(seen: Sequence[SeenFrame]) -> list[SeenFrame]:
+    """Let every second frame go; a cut at one counts at the next."""
+    return [
+        SeenFrame(frame.time_s, frame.faces, frame.cut or (k > 0 and seen[k - 1].cut))
+        for k, frame in enumerate(seen)
+        if k % 2 == 0
+    ]
+
+
+def _batches(frames: Iterable[Frame]) -> Iterator[tuple[int, list[Frame]]]:
+    """Yield a few frames at a time, with the number of the first."""
     batch: list[Frame] = []
+    first = 0
     for frame in frames:
         batch.append(frame)
         if sum(held.image.shape[0] * held.image.shape[1] for held in batch) >= BATCH_PIXELS:
-            yield batch
+            yield first, batch
+            first += len(batch)
             batch = []
     if batch:
-        yield batch
+        yield first, batch
 
 
 def _accept(

@@ -128,6 +128,15 @@ def _portable(video: Video) -> Video:
     return video
 
 
+def read_record(folder: Path, video: Video) -> VideoRecord | None:
+    """Return the record of a video whose crops are there, else None."""
+    try:
+        text = (folder / video_folder(video) / RECORD).read_text(encoding="utf-8")
+        return VideoRecord.from_json(text)
+    except (OSError, ManifestError, UnicodeDecodeError):
+        return None
+
+
 def store(folder: Path, video: Video, extraction: Extraction, options: PreprocessOptions) -> int:
     """Write a video's crops and record, all or nothing; return how many crops.
 

@@ -179,3 +179,32 @@ def test_killed_at_any_moment_and_run_again_the_result_is_the_same(
     preprocess(videos_in(samples), out)
     clean_temporary(out)
     assert contents(out) == contents(done)
+
+
+def test_boxes_of_the_original_are_reused(samples: Path, tmp_path: Path) -> None:
+    out = tmp_path / "faces"
+    preprocess_videos(videos_in(samples), out, OPTIONS, local_engine(1), reuse_boxes=True)
+    fake, real = read_video_records(out)
+    assert [face.box for face in fake.faces] == [face.box for face in real.faces]
+    assert len(fake.faces) == 4
+    rows = {row.method: row for row in read_manifest(out)}
+    real_crop, fake_crop = ((out / rows[m].path).read_bytes() for m in ("real", "fake"))
+    assert decode_image(real_crop).shape == decode_image(fake_crop).shape
+    assert real_crop != fake_crop
+
+
+def test_boxes_are_not_reused_where_the_frames_are_others(
+    samples: Path, tmp_path: Path, make_video: Callable[..., Path]
+) -> None:
+    import av
+
+    with av.open(str(samples / "fake.mp4")) as container:
+        frames = [f.to_ndarray(format="rgb24") for f in container.decode(video=0)]
+    shorter = make_video(tmp_path / "fake.mp4", frames[:60])
+    real, fake = videos_in(samples)
+    videos = [real, replace(fake, path=shorter)]
+    out = tmp_path / "faces"
+    preprocess_videos(videos, out, OPTIONS, local_engine(1), reuse_boxes=True)
+    ours, original = read_video_records(out)
+    assert len(ours.faces) == 4
+    assert [face.frame for face in ours.faces] != [face.frame for face in original.faces]

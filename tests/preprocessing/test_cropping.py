@@ -9,7 +9,8 @@ from preprocessing.types import Detection
 
 def detection(box: tuple[float, float, float, float]) -> Detection:
     x0, y0, x1, y1 = box
-    points = TEMPLATE * np.float32([x1 - x0, y1 - y0]) + np.float32([x0, y0])
+    size, corner = np.array([x1 - x0, y1 - y0]), np.array([x0, y0])
+    points = (TEMPLATE * size + corner).astype(np.float32)
     return Detection(0, 0.0, box, 0.99, points)
 
 

@@ -32,7 +32,7 @@ def cluster() -> Iterator[str]:
     nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
     nodes.add_node(num_cpus=1)
     yield nodes.address
-    ray.shutdown()
+    ray.shutdown()  # type: ignore[no-untyped-call]
     nodes.shutdown()
 
 
