@@ -1,7 +1,7 @@
 """From a clip to a verdict."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -11,10 +11,12 @@ import numpy as np
 
 from deepfake.aggregation import by_name, person_scores
 from deepfake.checkpoints import Checkpoint, load, sha256
+from deepfake.recipe import InputRecipe
+from deepfake.timeline import Timeline, limits, timelines
 from deepfake.types import FaceScore, TrackScore, Verdict, VerdictLabel
 from preprocessing.detection import FaceDetector
 from preprocessing.pipeline import Extraction, extract_faces, make_detector
-from preprocessing.types import Face, PreprocessOptions
+from preprocessing.types import Face, Image, PreprocessOptions
 
 MIN_FRACTION = 0.5  # of the frames asked for; with fewer decoded a clip is undecided
 BATCH = 32  # faces scored at once
@@ -27,6 +29,7 @@ class VideoPredictor:
         checkpoint: What `deepfake.checkpoints.load` gave.
         aggregation: Rule from faces to a video, by name; None takes the checkpoint's.
         frames: Frames per video; None takes the checkpoint's.
+        only_person: Judge this person alone, by the number of their track.
     """
 
     def __init__(
@@ -35,12 +38,14 @@ class VideoPredictor:
         *,
         aggregation: str | None = None,
         frames: int | None = None,
+        only_person: int | None = None,
     ) -> None:
         self.checkpoint = checkpoint
         self.aggregation = aggregation or checkpoint.aggregation
         self.rule = by_name(self.aggregation)
         options = checkpoint.preprocess
         self.options = options if frames is None else replace(options, frames=frames)
+        self.only_person = only_person
         self._detector: FaceDetector | None = None
 
     @classmethod
@@ -55,7 +60,12 @@ class VideoPredictor:
         return cls(load(None if path is None else Path(path), device=device))
 
     def predict(
-        self, path: str | Path, *, start_s: float = 0.0, end_s: float | None = None
+        self,
+        path: str | Path,
+        *,
+        start_s: float = 0.0,
+        end_s: float | None = None,
+        fps: float | None = None,
     ) -> Verdict:
         """Return the verdict on a video or a photograph.
 
@@ -63,19 +73,43 @@ class VideoPredictor:
             path: The file.
             start_s: Begin of the span that is looked at, in seconds.
             end_s: Its end; None for the end of the video.
+            fps: Frames looked at per second of video, instead of a fixed number.
+
+        Raises:
+            VideoError: The file cannot be used.
+        """
+        path = Path(path)
+        return self.judge(path, self.look(path, start_s=start_s, end_s=end_s, fps=fps))
+
+    def look(
+        self,
+        path: Path,
+        *,
+        start_s: float = 0.0,
+        end_s: float | None = None,
+        fps: float | None = None,
+    ) -> Extraction:
+        """Find the people in a video, as `predict` does before it judges them.
 
         Raises:
             VideoError: The file cannot be used.
         """
         if self._detector is None:
             self._detector = make_detector(self.options)
-        path = Path(path)
-        extraction = extract_faces(path, self.options, self._detector, start_s=start_s, end_s=end_s)
-        return self.judge(path, extraction)
+        return extract_faces(
+            path,
+            self.options,
+            self._detector,
+            start_s=start_s,
+            end_s=end_s,
+            fps=fps,
+            shrink=None if fps is None else shrinking(self.checkpoint.recipe),
+        )
 
     def judge(self, path: Path, extraction: Extraction) -> Verdict:
         """Return the verdict on a video whose faces are already found."""
-        faces = self.score_faces(extraction.faces)
+        wanted = [f for f in extraction.faces if self.only_person in (None, f.track)]
+        faces = self.score_faces(wanted)
         usable = tuple(face for face in faces if math.isfinite(face.score))
         raw = self.rule(usable)
         calibration = self.checkpoint.calibration
@@ -85,6 +119,7 @@ class VideoPredictor:
         )
         score = None if raw is None else calibration.apply(raw)
         label, reason = self._decide(score, extraction, rejected=len(faces) - len(usable))
+        enter, leave = limits(calibration)
         return Verdict(
             video=str(path),
             label=label,
@@ -95,31 +130,66 @@ class VideoPredictor:
             checkpoint=self.checkpoint.name,
             reason=reason,
             provenance=self._provenance(path, extraction),
+            intervals=tuple(
+                interval
+                for line in self.timelines(usable, extraction)
+                for interval in line.intervals(enter, leave)
+            ),
+        )
+
+    def timelines(self, faces: Sequence[FaceScore], extraction: Extraction) -> tuple[Timeline, ...]:
+        """Return the smoothed scores through time of the people in a video."""
+        return timelines(
+            faces,
+            self.checkpoint.calibration,
+            cuts_s=extraction.cuts_s,
+            duration_s=extraction.info.duration_s,
         )
 
     def score_faces(self, faces: Sequence[Face]) -> tuple[FaceScore, ...]:
-        """Return P(fake) of each face, before calibration; NaN where the network gave none."""
-        scores: list[float] = []
-        for start in range(0, len(faces), BATCH):
-            batch = np.stack(
-                [self.checkpoint.recipe.prepare(f.image) for f in faces[start : start + BATCH]]
-            )
-            scores += [float(value) for value in self.checkpoint.scorer.score(batch)]
+        """Return P(fake) of each face, before calibration; NaN where the network gave none.
+
+        For a network of T frames, each track is cut into stretches of T faces, the last one filled
+        up with its last face, and each face has the score of its stretch.
+        """
+        frames = self.checkpoint.frames
+        tracks: dict[int, list[Face]] = {}
+        for face in faces:
+            tracks.setdefault(face.track, []).append(face)
+        clips = [t[k : k + frames] for t in tracks.values() for k in range(0, len(t), frames)]
+        size = max(1, BATCH // frames)
+        scored: dict[int, float] = {}
+        for start in range(0, len(clips), size):
+            batch = clips[start : start + size]
+            for clip, score in zip(batch, self._score_clips(batch), strict=True):
+                scored.update({id(face): score for face in clip})
         return tuple(
             FaceScore(
-                score=score,
+                score=scored[id(face)],
                 track=face.track,
                 frame=face.detection.frame,
                 time_s=face.detection.time_s,
                 box=face.detection.box,
             )
-            for face, score in zip(faces, scores, strict=True)
+            for face in faces
         )
+
+    def _score_clips(self, clips: Sequence[Sequence[Face]]) -> list[float]:
+        frames, prepare = self.checkpoint.frames, self.checkpoint.recipe.prepare
+        rows = [[prepare(face.image) for face in clip] for clip in clips]
+        inputs = np.stack([np.stack(row + row[-1:] * (frames - len(row))) for row in rows])
+        scores = self.checkpoint.scorer.score(inputs[:, 0] if frames == 1 else inputs)
+        return [float(score) for score in scores]
 
     def _decide(
         self, score: float | None, extraction: Extraction, *, rejected: int
     ) -> tuple[VerdictLabel, str]:
         report = extraction.report
+        if score is None and self.only_person is not None and extraction.tracks:
+            people = {track.id for track in extraction.tracks}
+            if self.only_person not in people:
+                found = ", ".join(map(str, sorted(people)))
+                return "undecided", f"there is no person {self.only_person} (found: {found})"
         if score is None:
             if rejected:
                 return "undecided", f"the network gave no finite score for {rejected} faces"
@@ -140,13 +210,27 @@ class VideoPredictor:
             "sha256": sha256(path),
             "checkpoint_sha256": self.checkpoint.sha256,
             "aggregation": self.aggregation,
+            "only_person": self.only_person,
             "preprocess": _plain(options),
             "frames_wanted": extraction.report.wanted,
             "frames_read": extraction.report.read,
             "frames_corrupt": extraction.report.corrupt,
+            "frames_thinned": extraction.stride,
             "version": version("deepfake"),
             "time": datetime.now(UTC).isoformat(timespec="seconds"),
         }
+
+
+def shrinking(recipe: InputRecipe) -> Callable[[Image], Image]:
+    """Return what makes crops as small as the network's input, for clips with many faces.
+
+    Scores stay the same, since the network would see the crop in this size anyway.
+    """
+
+    def shrink(crop: Image) -> Image:
+        return crop if max(crop.shape[:2]) <= recipe.image_size else recipe.resized(crop)
+
+    return shrink
 
 
 def _plain(options: PreprocessOptions) -> dict[str, object]:

@@ -1,9 +1,10 @@
 """Say whether clips are fake: `python -m deepfake.predict clip.mp4`."""
 
 import argparse
-import json
+import math
 import os
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +22,13 @@ from deepfake.console import (
 
 if TYPE_CHECKING:
     from deepfake.inference import VideoPredictor
+    from deepfake.recipe import InputRecipe
     from deepfake.types import Verdict
     from preprocessing.engines import Outcome
     from preprocessing.pipeline import Extraction
     from preprocessing.types import PreprocessOptions
+
+DEFAULT_CAMERA_S = 10.0
 
 
 def parser() -> argparse.ArgumentParser:
@@ -37,13 +41,23 @@ def parser() -> argparse.ArgumentParser:
         "2 none could.",
     )
     add = parser.add_argument
-    add("clips", nargs="+", help="files, folders or patterns of videos and photographs")
+    add(
+        "clips",
+        nargs="+",
+        help="files, folders or patterns of videos and photographs; a number is a camera, which "
+        "is recorded for --end seconds (default: 10)",
+    )
     add("--checkpoint", type=Path, help="default: runs/latest, else the model that is shipped")
     add("--aggregate", metavar="RULE", help="from faces to a verdict (default: the checkpoint's)")
     add("--frames", type=int, help="per clip (default: the checkpoint's)")
+    add("--fps", type=float, help="frames per second of video, instead of a fixed number")
     add("--start", type=float, default=0.0, help="begin of the span looked at, in seconds")
     add("--end", type=float, help="its end, in seconds")
+    add("--only-person", type=int, metavar="K", help="judge this person alone, by their number")
     add("--json", metavar="FILE", help="write the whole verdicts as JSON; - for standard output")
+    add("--table", type=Path, metavar="FILE", help="write one row per clip, as .csv or .parquet")
+    add("--report", type=Path, metavar="DIR", help="write a page per clip that shows who and when")
+    add("--annotate", type=Path, metavar="DIR", help="write each clip with boxes and scores in it")
     add("--workers", type=int, default=1, help="processes that read clips (default: 1)")
     add("--timeout", type=float, default=900.0, help="give a clip up after this many seconds")
     add(
@@ -59,12 +73,25 @@ def parser() -> argparse.ArgumentParser:
 
 @dataclass(frozen=True)
 class Clip:
-    """A clip to be looked at by a worker process."""
+    """A clip to be looked at by a worker process.
+
+    Args:
+        path: The file.
+        options: Which frames, which crops.
+        recipe: What the network takes of a crop.
+        start_s: Begin of the span that is looked at, in seconds.
+        end_s: Its end.
+        fps: Frames per second of video, instead of the number in `options`.
+        camera: Recorded into `path` first.
+    """
 
     path: Path
     options: "PreprocessOptions"
+    recipe: "InputRecipe"
     start_s: float
     end_s: float | None
+    fps: float | None = None
+    camera: int | None = None
 
 
 def look(clip: Clip) -> "Extraction":
@@ -73,11 +100,23 @@ def look(clip: Clip) -> "Extraction":
     Raises:
         VideoError: The clip cannot be used.
     """
+    from deepfake.inference import shrinking
     from preprocessing.batch import detector_for
     from preprocessing.pipeline import extract_faces
 
-    detector = detector_for(clip.options)
-    return extract_faces(clip.path, clip.options, detector, start_s=clip.start_s, end_s=clip.end_s)
+    if clip.camera is not None:
+        from deepfake.webcam import record
+
+        record(clip.camera, clip.path, DEFAULT_CAMERA_S if clip.end_s is None else clip.end_s)
+    return extract_faces(
+        clip.path,
+        clip.options,
+        detector_for(clip.options),
+        start_s=clip.start_s,
+        end_s=clip.end_s,
+        fps=clip.fps,
+        shrink=None if clip.fps is None else shrinking(clip.recipe),
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -87,31 +126,47 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     from deepfake.checkpoints import load
     from deepfake.inference import VideoPredictor
-    from deepfake.inputs import find_clips
+    from deepfake.outputs import Outputs
 
-    clips = find_clips(arguments.clips)
+    outputs = Outputs(
+        json=arguments.json,
+        table=arguments.table,
+        report=arguments.report,
+        annotate=arguments.annotate,
+    )
+    outputs.prepare()
     _import(arguments.imports)
     checkpoint = load(arguments.checkpoint)
-    predictor = VideoPredictor(checkpoint, aggregation=arguments.aggregate, frames=arguments.frames)
+    predictor = VideoPredictor(
+        checkpoint,
+        aggregation=arguments.aggregate,
+        frames=arguments.frames,
+        only_person=arguments.only_person,
+    )
     quiet = arguments.json == "-"
     if not quiet:
         print(one_line(f"checkpoint: {checkpoint.name}"))
         if checkpoint.note:
             print(one_line(checkpoint.note))
     verdicts: list[Verdict] = []
-    failed = 0
-    for outcome in _outcomes(clips, predictor, arguments):
-        if outcome.result is None:
-            failed += 1
-            print_error(_about(outcome.task.path, outcome.reason))
-            continue
-        verdict = predictor.judge(outcome.task.path, outcome.result)
-        verdicts.append(verdict)
-        if not quiet:
-            print(describe(verdict), flush=True)
-    if arguments.json:
-        _write_json(arguments.json, verdicts)
-    if not failed:
+    errors: list[tuple[Path, str]] = []
+    with tempfile.TemporaryDirectory(prefix="deepfake-") as recordings:
+        clips = _clips(arguments, predictor, Path(recordings))
+        for outcome in _outcomes(clips, predictor, arguments):
+            path = outcome.task.path
+            if outcome.result is None:
+                errors.append((path, outcome.reason))
+                print_error(_about(path, outcome.reason))
+                continue
+            verdict = predictor.judge(path, outcome.result)
+            verdicts.append(verdict)
+            written = outputs.add(verdict, outcome.result, predictor)
+            if not quiet:
+                print(describe(verdict, stride=outcome.result.stride), flush=True)
+                for file in written:
+                    print(one_line(f"  written: {file}"), flush=True)
+    outputs.finish(verdicts, errors)
+    if not errors:
         return DONE
     return SOME_FAILED if verdicts else NOTHING_DONE
 
@@ -122,10 +177,42 @@ def _check(arguments: argparse.Namespace) -> None:
 
     if arguments.frames is not None and arguments.frames < 1:
         raise DeepfakeError("--frames must be at least 1")
+    if arguments.fps is not None and not 0 < arguments.fps < math.inf:
+        raise DeepfakeError(f"--fps must be above 0, got {arguments.fps}")
+    if arguments.fps is not None and arguments.frames is not None:
+        raise DeepfakeError("--frames and --fps exclude each other; give one of them")
+    if arguments.only_person is not None and arguments.only_person < 0:
+        raise DeepfakeError("--only-person must be the number of a person, from 0")
     if arguments.aggregate is not None and arguments.aggregate not in RULES:
         raise DeepfakeError(
             f"--aggregate {arguments.aggregate}: no such rule. Choose of {', '.join(RULES)}."
         )
+
+
+def _clips(
+    arguments: argparse.Namespace, predictor: "VideoPredictor", recordings: Path
+) -> list[Clip]:
+    """Return the clips that the arguments name; numbers that are no files are cameras."""
+    from deepfake.inputs import find_clips
+
+    cameras = [t for t in arguments.clips if t.isdecimal() and not Path(t).exists()]
+    named = [text for text in arguments.clips if text not in cameras]
+    sources: list[tuple[Path, int | None]] = []
+    if named:
+        sources += [(path, None) for path in find_clips(named)]
+    sources += [(recordings / f"camera-{number}.mp4", int(number)) for number in cameras]
+    return [
+        Clip(
+            path,
+            predictor.options,
+            predictor.checkpoint.recipe,
+            arguments.start,
+            arguments.end,
+            arguments.fps,
+            camera,
+        )
+        for path, camera in sources
+    ]
 
 
 def _import(modules: Sequence[str]) -> None:
@@ -142,11 +229,10 @@ def _import(modules: Sequence[str]) -> None:
 
 
 def _outcomes(
-    clips: Sequence[Path], predictor: "VideoPredictor", arguments: argparse.Namespace
+    tasks: Sequence[Clip], predictor: "VideoPredictor", arguments: argparse.Namespace
 ) -> Iterator["Outcome[Clip, Extraction]"]:
     from preprocessing.engines import run_local
 
-    tasks = [Clip(path, predictor.options, arguments.start, arguments.end) for path in clips]
     workers = max(1, min(arguments.workers, len(tasks), os.cpu_count() or 1))
     with progress_bar() as bar:
         task = bar.add_task("clips", total=len(tasks), rate="")
@@ -165,35 +251,26 @@ def _about(path: Path, reason: str) -> str:
     return reason if path.name in reason else f"{path}: {reason}"
 
 
-def describe(verdict: "Verdict") -> str:
-    """Return the verdict in words, one line for the clip and one per person."""
+def describe(verdict: "Verdict", *, stride: int = 1) -> str:
+    """Return the verdict in words: the clip, each person, and when they look fake."""
     score = "no score" if verdict.score is None else f"score {verdict.score:.3f}"
     head = f"{verdict.video}: {verdict.label.upper()} ({score}, threshold {verdict.threshold:.3f})"
     lines = [head]
     if verdict.reason:
         lines.append(f"  {verdict.reason}")
-    lines += [
-        f"  person {person.track}: {person.score:.3f}  {person.start_s:.1f}-{person.end_s:.1f} s"
-        f"  {person.faces} faces"
-        for person in verdict.tracks
-    ]
+    if stride > 1:
+        lines.append(f"  one of {stride} frames was kept, to hold memory")
+    for person in verdict.tracks:
+        lines.append(
+            f"  person {person.track}: {person.score:.3f}"
+            f"  {person.start_s:.1f}-{person.end_s:.1f} s  {person.faces} faces"
+        )
+        lines += [
+            f"    looks fake {interval.start_s:.1f}-{interval.end_s:.1f} s ({interval.score:.3f})"
+            for interval in verdict.intervals
+            if interval.track == person.track
+        ]
     return "\n".join(one_line(line) for line in lines)
-
-
-def _write_json(target: str, verdicts: Sequence["Verdict"]) -> None:
-    """Write one verdict as an object, several as a list."""
-    plain = [verdict.to_dict() for verdict in verdicts]
-    content = plain[0] if len(plain) == 1 else plain
-    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
-    if target == "-":
-        sys.stdout.write(text)
-        return
-    from deepfake.errors import DeepfakeError
-
-    try:
-        Path(target).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise DeepfakeError(f"--json {target}: {error.strerror}") from error
 
 
 if __name__ == "__main__":

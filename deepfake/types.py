@@ -1,6 +1,7 @@
 """The values that travel from face crops to a verdict."""
 
 from dataclasses import asdict, dataclass, field
+from html import escape
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from preprocessing.types import Box
@@ -45,6 +46,16 @@ class TrackScore:
 
 
 @dataclass(frozen=True)
+class Interval:
+    """A stretch of time in which one person looks fake, with the mean score in it."""
+
+    track: int
+    start_s: float
+    end_s: float
+    score: float
+
+
+@dataclass(frozen=True)
 class Verdict:
     """The answer for a whole video.
 
@@ -58,6 +69,7 @@ class Verdict:
         checkpoint: What judged: a file or "default".
         reason: Why it is undecided, else empty.
         provenance: Hashes, settings and versions that repeat the verdict.
+        intervals: When people look fake, by person and time; see `deepfake.timeline`.
     """
 
     video: str
@@ -69,7 +81,30 @@ class Verdict:
     checkpoint: str = ""
     reason: str = ""
     provenance: dict[str, Any] = field(default_factory=dict)
+    intervals: tuple[Interval, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the verdict as plain JSON types, with the version of their layout."""
         return {"version": VERDICT_VERSION, **asdict(self)}
+
+    def _repr_html_(self) -> str:
+        """Show the verdict in a notebook: one line for the clip, one row per person."""
+        score = "no score" if self.score is None else f"score {self.score:.3f}"
+        head = f"<strong>{self.label.upper()}</strong> ({score}, threshold {self.threshold:.3f})"
+        rows = "".join(
+            f"<tr><td>person {person.track}</td><td>{person.score:.3f}</td>"
+            f"<td>{person.start_s:.1f}\N{EN DASH}{person.end_s:.1f} s</td>"
+            f"<td>{person.faces}</td><td>{self._when(person.track)}</td></tr>"
+            for person in self.tracks
+        )
+        heads = "".join(
+            f'<th scope="col">{name}</th>'
+            for name in ("person", "score", "seen", "faces", "looks fake")
+        )
+        table = f"<table><tr>{heads}</tr>{rows}</table>" if rows else ""
+        reason = f"<p>{escape(self.reason)}</p>" if self.reason else ""
+        return f"<div><p>{escape(self.video)}: {head}</p>{reason}{table}</div>"
+
+    def _when(self, track: int) -> str:
+        spans = [i for i in self.intervals if i.track == track]
+        return ", ".join(f"{i.start_s:.1f}\N{EN DASH}{i.end_s:.1f} s" for i in spans)

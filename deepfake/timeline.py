@@ -1,0 +1,157 @@
+"""When a person looks fake: a smoothed score over time, and the intervals in which it is high.
+
+Faces are sampled irregularly: people leave, frames are damaged. Each person's logits are smoothed
+with a Gaussian kernel in time (Nadaraya, 1964; Watson, 1964), never across a cut or a gap. The
+result is calibrated like the score of a whole video: it says what the verdict would be if the
+video were as it is around that moment. An interval begins where the score reaches an upper limit
+and ends where it falls below a lower one (hysteresis, as the trigger of Schmitt, 1938), so that
+noise around one threshold does not cut an interval into pieces. Imports no torch.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepfake.aggregation import CLIP
+from deepfake.calibration import Calibration
+from deepfake.types import FaceScore, Interval
+
+WIDTH_S = 0.5  # least standard deviation of the kernel: a blink or a mouth's sound is shorter
+REACH = 3.0  # standard deviations after which the kernel counts as 0
+GAP = 3.0  # spacings of the samples after which a person counts as away
+LEAVE = 0.8  # of the threshold, where there is no undecided band above it
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Timeline:
+    """One person's score through time.
+
+    Args:
+        track: The person.
+        times_s: Of the faces judged (N,), increasing, in seconds.
+        scores: Smoothed and calibrated P(fake) there (N,), in [0, 1].
+        starts_s: Begin of the stretch that each face stands for (N,), in seconds.
+        ends_s: Its end (N,); where the next stretch begins unless the person was away.
+    """
+
+    track: int
+    times_s: Floats
+    scores: Floats
+    starts_s: Floats
+    ends_s: Floats
+
+    def at(self, time_s: float) -> float | None:
+        """Return the score at a time, linear between faces; None while the person is away."""
+        inside = np.flatnonzero((self.starts_s <= time_s) & (time_s <= self.ends_s))
+        if not inside.size:
+            return None
+        return float(np.interp(time_s, self.times_s, self.scores))
+
+    def intervals(self, enter: float, leave: float) -> tuple[Interval, ...]:
+        """Return when the score is high: from `enter` up, until it falls below `leave`."""
+        found: list[Interval] = []
+        members: list[int] = []
+        for k, score in enumerate(self.scores):
+            away = k > 0 and self.starts_s[k] > self.ends_s[k - 1]
+            if members and (away or score < leave):
+                found.append(self._interval(members))
+                members = []
+            if members or score >= enter:
+                members.append(k)
+        if members:
+            found.append(self._interval(members))
+        return tuple(interval for interval in found if interval.end_s > interval.start_s)
+
+    def _interval(self, members: Sequence[int]) -> Interval:
+        start, end = float(self.starts_s[members[0]]), float(self.ends_s[members[-1]])
+        weights = (self.ends_s - self.starts_s)[members]
+        total = float(weights.sum())
+        mean = float(weights @ self.scores[members]) / total if total > 0 else 0.0
+        return Interval(track=self.track, start_s=start, end_s=end, score=mean)
+
+
+def limits(calibration: Calibration) -> tuple[float, float]:
+    """Return the scores at which an interval begins and ends.
+
+    It begins where a video is called fake and ends at the threshold; where the two are the same,
+    it ends a fifth below.
+    """
+    threshold = calibration.threshold
+    enter = max(threshold, threshold if calibration.high is None else calibration.high)
+    return enter, threshold if threshold < enter else LEAVE * threshold
+
+
+def timelines(
+    faces: Sequence[FaceScore],
+    calibration: Calibration,
+    *,
+    cuts_s: Sequence[float] = (),
+    duration_s: float | None = None,
+) -> tuple[Timeline, ...]:
+    """Return each person's timeline, in the order of their tracks' numbers.
+
+    Args:
+        faces: With raw scores, in any order; scores that are not finite are left out.
+        calibration: Applied after smoothing.
+        cuts_s: Times at which a new scene starts, in seconds.
+        duration_s: Of the video; no stretch reaches beyond it.
+    """
+    finite = [face for face in faces if math.isfinite(face.score)]
+    spacing = _spacing([face.time_s for face in finite])
+    people: dict[int, list[FaceScore]] = {}
+    for face in sorted(finite, key=lambda face: face.time_s):
+        people.setdefault(face.track, []).append(face)
+    lines = []
+    for track, seen in sorted(people.items()):
+        times = np.array([face.time_s for face in seen])
+        raw = np.clip([face.score for face in seen], CLIP, 1 - CLIP)
+        logits = np.log(raw) - np.log1p(-raw)
+        present = np.concatenate([[0], np.cumsum(np.diff(times) > GAP * spacing)])
+        scene = np.searchsorted(np.sort(np.asarray(cuts_s, dtype=np.float64)), times, side="right")
+        smoothed = np.empty_like(logits)
+        for part in np.unique(np.stack([present, scene]), axis=1).T:
+            inside = (present == part[0]) & (scene == part[1])
+            smoothed[inside] = smooth(times[inside], logits[inside], max(WIDTH_S, spacing))
+        starts, ends = _stretches(times, present, spacing)
+        last = math.inf if duration_s is None else duration_s
+        scores = calibration.apply_all(1 / (1 + np.exp(-smoothed)))
+        lines.append(Timeline(track, times, scores, starts.clip(0, last), ends.clip(0, last)))
+    return tuple(lines)
+
+
+def smooth(times_s: Floats, values: Floats, width_s: float) -> Floats:
+    """Return the kernel-weighted mean of values (N,) around each of their times.
+
+    Args:
+        times_s: Increasing (N,), in seconds.
+        values: What is smoothed (N,).
+        width_s: Standard deviation of the Gaussian kernel, in seconds.
+    """
+    low = np.searchsorted(times_s, times_s - REACH * width_s, side="left")
+    high = np.searchsorted(times_s, times_s + REACH * width_s, side="right")
+    smoothed = np.empty(len(times_s))
+    for k, (first, last) in enumerate(zip(low, high, strict=True)):
+        weights = np.exp(-0.5 * ((times_s[first:last] - times_s[k]) / width_s) ** 2)
+        smoothed[k] = weights @ values[first:last] / weights.sum()
+    return smoothed
+
+
+def _spacing(times_s: Sequence[float]) -> float:
+    """Return the usual distance between the frames looked at, in seconds; 0 for one frame."""
+    distinct = np.unique(np.asarray(times_s, dtype=np.float64))
+    return float(np.median(np.diff(distinct))) if distinct.size > 1 else 0.0
+
+
+def _stretches(times: Floats, present: NDArray[np.int64], spacing: float) -> tuple[Floats, Floats]:
+    """Cut time midway between neighbours; half a spacing at either end of a presence."""
+    starts, ends = times - spacing / 2, times + spacing / 2
+    together = present[1:] == present[:-1]
+    middles = (times[1:] + times[:-1]) / 2
+    starts[1:][together] = middles[together]
+    ends[:-1][together] = middles[together]
+    return starts, ends
