@@ -1,0 +1,119 @@
+"""Measure the networks of docs/networks.md and write the figures into its tables.
+
+python -m benchmarks.networks
+
+The first column of a row is the expression that builds the network, the second the input's side in
+pixels. Parameters, multiply-adds and faces per second are filled in. Faces per second are faces per
+CPU second of one thread, so that a busy machine changes them less.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from deepfake.models.attention_efficientnet import EfficientNetAutoAttB4
+from deepfake.models.cmt import CMT
+from deepfake.models.convit import ConViT
+from deepfake.models.cross_efficient_vit import CrossEfficientViT
+from deepfake.models.cvit import CViT
+from deepfake.models.efficient_vit import EfficientViT
+from deepfake.models.efficientnet import EfficientNet
+from deepfake.models.frame_transformer import FrameTransformer
+from deepfake.models.mesonet import Meso4, MesoInception4
+from deepfake.models.timm_classifier import TimmClassifier
+
+DOCUMENT = Path(__file__).parents[1] / "docs" / "networks.md"
+CLASSES = (
+    CMT, CViT, ConViT, CrossEfficientViT, EfficientNet, EfficientNetAutoAttB4, EfficientViT,
+    FrameTransformer, Meso4, MesoInception4, TimmClassifier,
+)  # fmt: skip
+CLIP_FRAMES = 8
+BATCH = 4
+REPETITIONS = 3
+
+
+def build(expression: str) -> nn.Module:
+    """Return the network that an expression of the table builds."""
+    names = {network.__name__: network for network in CLASSES}
+    network: nn.Module = eval(expression, {"__builtins__": {}}, names)  # of our own document
+    return network.eval()
+
+
+def rows(document: str) -> list[list[str]]:
+    """Return the cells of the rows that name a network by its expression."""
+    lines = [line for line in document.splitlines() if line.startswith("| `")]
+    table = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    return [cells for cells in table if cells[1].isdigit()]
+
+
+def faces_for(network: nn.Module, size: int, batch: int) -> Tensor:
+    """Return random faces (B, 3, S, S), or clips of 8 where the network takes clips."""
+    shape = (batch, 3, size, size)
+    if isinstance(network, FrameTransformer):
+        shape = (batch, CLIP_FRAMES, 3, size, size)  # type: ignore[assignment]
+        return torch.randn(shape)
+    return torch.randn(shape).to(memory_format=torch.channels_last)
+
+
+def parameters(network: nn.Module) -> int:
+    """Return the number of parameters."""
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def multiply_adds(network: nn.Module, size: int) -> float:
+    """Return thousand millions of multiply-adds for one face."""
+    faces = faces_for(network, size, 1)
+    counter = FlopCounterMode(display=False)
+    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), counter:
+        network(faces)
+    count = CLIP_FRAMES if faces.ndim == 5 else 1
+    return float(counter.get_total_flops()) / 2e9 / count
+
+
+def faces_per_second(network: nn.Module, size: int) -> float:
+    """Return faces per CPU second of one thread, the best of three batches."""
+    network = network.to(memory_format=torch.channels_last)
+    faces = faces_for(network, size, 1 if isinstance(network, FrameTransformer) else BATCH)
+    count = len(faces) * (CLIP_FRAMES if faces.ndim == 5 else 1)
+    times = []
+    with torch.inference_mode():
+        network(faces)
+        for _ in range(REPETITIONS):
+            start = time.process_time()
+            network(faces)
+            times.append(time.process_time() - start)
+    return count / min(times)
+
+
+def measured(cells: list[str]) -> list[str]:
+    """Return a row with its figures filled in."""
+    expression, size = cells[0].strip("`"), int(cells[1])
+    network = build(expression)
+    figures = (
+        f"{parameters(network):,}",
+        f"{multiply_adds(network, size):.2f}",
+        f"{faces_per_second(network, size):.3g}",
+    )
+    return [*cells[:2], *figures, *cells[5:]]
+
+
+def main() -> None:
+    """Fill in the tables of the document."""
+    argparse.ArgumentParser(prog="python -m benchmarks.networks", description=__doc__).parse_args()
+    torch.set_num_threads(1)
+    document = DOCUMENT.read_text()
+    for cells in rows(document):
+        old = next(line for line in document.splitlines() if line.startswith(f"| {cells[0]} "))
+        new = "| " + " | ".join(measured(cells)) + " |"
+        document = document.replace(old, new)
+        print(new, flush=True)
+    DOCUMENT.write_text(document)
+
+
+if __name__ == "__main__":
+    main()
