@@ -83,7 +83,7 @@ class VideoMetrics(Metric):
     def compute(self) -> dict[str, float]:
         """Return every measure of the faces seen since the last reset."""
         faces, face_labels, _, _ = self._rows()
-        y, s = self.videos_judged()
+        y, s = self._judged()
         finite = np.isfinite(faces)
         result = {
             "face_auroc": measures.auroc(face_labels[finite], faces[finite]),
@@ -98,7 +98,14 @@ class VideoMetrics(Metric):
         return {self.prefix + name: value for name, value in result.items()}
 
     def videos_judged(self) -> tuple[list[int], list[float]]:
-        """Return labels and raw scores of the videos seen, as a calibration is fitted on."""
+        """Return labels and raw scores of the videos seen by all processes.
+
+        A calibration is fitted on them; every process must call this.
+        """
+        with self.sync_context():
+            return self._judged()
+
+    def _judged(self) -> tuple[list[int], list[float]]:
         faces, face_labels, numbers, tracks = self._rows()
         labels: dict[int, int] = {}
         people: dict[int, list[FaceScore]] = {}

@@ -90,7 +90,7 @@ def _process(rank: int, rendezvous: str, answers: str) -> None:
     # Strided as by DistributedSampler, padded by one repeated sample to unequal lengths.
     rows = torch.arange(rank, 8, 2) if rank else torch.tensor([0, 2, 4, 6, 1])
     metrics.update(**{name: value[rows] for name, value in faces().items()})
-    torch.save(metrics.compute(), f"{answers}{rank}")
+    torch.save((metrics.videos_judged(), metrics.compute()), f"{answers}{rank}")
     dist.destroy_process_group()
 
 
@@ -102,4 +102,6 @@ def test_two_processes_measure_what_one_does(tmp_path: Path) -> None:
     arguments = (str(tmp_path / "rendezvous"), answers)
     spawn(_process, args=arguments, nprocs=2)  # type: ignore[no-untyped-call]
     for rank in range(2):
-        assert torch.load(f"{answers}{rank}") == one.compute()
+        judged, measured = torch.load(f"{answers}{rank}")
+        assert sorted(zip(*judged, strict=True)) == sorted(zip(*one.videos_judged(), strict=True))
+        assert measured == one.compute()
