@@ -60,6 +60,8 @@ def read_crop(folder: Path, crop: FaceCrop) -> Image:
 def read_folders(folders: Sequence[Path]) -> list[tuple[Path, list[FaceCrop], list[FaceCrop]]]:
     """Return of each folder its crops, and a stand-in of each video in which no face was found.
 
+    A data set without a name is called by its folder.
+
     Raises:
         ManifestError: A folder has no manifest, or a damaged one.
     """
@@ -89,8 +91,13 @@ def read_folders(folders: Sequence[Path]) -> list[tuple[Path, list[FaceCrop], li
             for record in read_video_records(folder)
             if record.key not in seen
         ]
-        found.append((folder, crops, empty))
+        name = folder.resolve().name
+        found.append((folder, _named(crops, name), _named(empty, name)))
     return found
+
+
+def _named(crops: Sequence[FaceCrop], name: str) -> list[FaceCrop]:
+    return [crop if crop.dataset else replace(crop, dataset=name) for crop in crops]
 
 
 def group_names(crops: Iterable[FaceCrop]) -> dict[str, str]:

@@ -15,7 +15,7 @@ from deepfake.checkpoints import Checkpoint
 from deepfake.errors import DeepfakeError
 from deepfake.evaluate import main
 from deepfake.evaluation.scores import read_scores
-from deepfake.evaluation.scoring import appearance, score_crops
+from deepfake.evaluation.scoring import appearance, read_folders, score_crops
 from deepfake.recipe import InputRecipe
 from preprocessing.manifest import (
     FaceRow,
@@ -225,6 +225,17 @@ def test_clips_of_a_temporal_network_share_their_score() -> None:
     scores = [score for _, score, *_ in found]
     last = (0.6 + 0.8 + 0.8) / 3  # the last stretch is filled up with its last crop
     np.testing.assert_allclose(scores, [0.2, 0.2, 0.2, last, last, 0], atol=1e-6)
+
+
+def test_a_data_set_without_a_name_is_called_by_its_folder(tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        crop = FaceCrop(
+            "crops/1.png", "clip", 0, 0, 0.0, BOX, 1.0, np.zeros((5, 2), np.float32), BOX
+        )
+        write_manifest(tmp_path / name, [crop])
+    found = read_folders([tmp_path / "first", tmp_path / "second"])
+    assert [crops[0].dataset for _, crops, _ in found] == ["first", "second"]
 
 
 def test_appearance_by_hand() -> None:
