@@ -101,8 +101,7 @@ def look(clip: Clip) -> "Extraction":
         VideoError: The clip cannot be used.
     """
     from deepfake.inference import shrinking
-    from preprocessing.batch import detector_for
-    from preprocessing.pipeline import extract_faces
+    from preprocessing.pipeline import detector_for, extract_faces
 
     if clip.camera is not None:
         from deepfake.webcam import record

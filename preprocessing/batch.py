@@ -2,15 +2,13 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 from preprocessing import store
-from preprocessing.detection import FaceDetector
 from preprocessing.engines import TIMEOUT_S, Outcome, run_local
 from preprocessing.errors import DeepfakeError
 from preprocessing.manifest import VideoRecord, write_failures
-from preprocessing.pipeline import crop_known, extract_faces, make_detector
+from preprocessing.pipeline import crop_known, detector_for, extract_faces
 from preprocessing.types import Detection, PreprocessOptions, Track, Video
 from preprocessing.video import index_frames
 
@@ -62,12 +60,6 @@ class BatchReport:
 
 
 Engine = Callable[[Callable[[Job], int], Sequence[Job]], Iterator[Outcome[Job, int]]]
-
-
-@cache
-def detector_for(options: PreprocessOptions) -> FaceDetector:
-    """Return this process's face detector for some options; its networks are loaded once."""
-    return make_detector(options)
 
 
 def work(job: Job) -> int:

@@ -8,10 +8,9 @@ appears by one rename when it is complete, so the folder is right at every momen
 import csv
 import io
 import json
-import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path, PurePosixPath
 from typing import Any, get_args
 
@@ -21,6 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from preprocessing.errors import ManifestError
+from preprocessing.options import options_from_dict
 from preprocessing.types import Detection, FaceCrop, PreprocessOptions, Split, Video
 from preprocessing.video import VideoInfo
 
@@ -320,23 +320,6 @@ def read_options(folder: Path) -> PreprocessOptions:
         ) from error
     except (ValueError, TypeError) as error:
         raise ManifestError(f"{path} is not a file of options: {error}") from error
-
-
-def options_from_dict(content: dict[str, Any]) -> PreprocessOptions:
-    """Return options from plain JSON types.
-
-    Raises:
-        ValueError: A name or value is unknown.
-    """
-    unknown = set(content) - {field.name for field in fields(PreprocessOptions)}
-    if unknown:
-        raise ValueError(f"unknown option {', '.join(sorted(unknown))}")
-    options = PreprocessOptions(**content)
-    thresholds = tuple(float(value) for value in options.thresholds)
-    if len(thresholds) != 3 or not all(math.isfinite(value) for value in thresholds):
-        raise ValueError(f"thresholds must be three numbers, got {options.thresholds}")
-    first, second, third = thresholds
-    return replace(options, thresholds=(first, second, third))
 
 
 def write_failures(folder: Path, failures: Sequence[tuple[str, str, str]]) -> None:

@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,12 @@ class Extraction:
 def make_detector(options: PreprocessOptions) -> FaceDetector:
     """Return the face detector that some options ask for."""
     return MTCNN(thresholds=options.thresholds, min_face_size=options.min_face_size)
+
+
+@cache
+def detector_for(options: PreprocessOptions) -> FaceDetector:
+    """Return this process's face detector for some options; its networks are loaded once."""
+    return make_detector(options)
 
 
 def extract_faces(

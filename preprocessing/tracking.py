@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from preprocessing.types import Detection, Track
 
@@ -87,6 +86,10 @@ def _assign(pieces: Sequence[_Piece], faces: Sequence[SeenFace]) -> dict[int, in
     if not pieces or not faces:
         return {}
     cost = np.array([[_cost(piece.last, face) for face in faces] for piece in pieces])
+    if cost.size == 1:
+        return {0: 0} if cost[0, 0] < IMPOSSIBLE else {}
+    from scipy.optimize import linear_sum_assignment  # half the import time of preprocessing
+
     rows, columns = linear_sum_assignment(cost)
     return {
         int(column): int(row)

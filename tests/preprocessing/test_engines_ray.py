@@ -77,8 +77,7 @@ def _kill_a_worker() -> int:
 
 def test_a_video_stored_twice_is_there_once(samples: Path, tmp_path: Path) -> None:
     """A task that is tried again after its node was lost may find its work done."""
-    from preprocessing.batch import detector_for
-    from preprocessing.pipeline import extract_faces
+    from preprocessing.pipeline import detector_for, extract_faces
 
     video = Video(samples / "real.mp4", "a")
     found = extract_faces(video.path, OPTIONS, detector_for(OPTIONS))

@@ -16,11 +16,11 @@ from preprocessing.manifest import (
     VERSION_KEY,
     VideoRecord,
     crop_file,
-    options_from_dict,
     read_manifest,
     to_table,
     write_manifest,
 )
+from preprocessing.options import options_from_dict
 from preprocessing.types import FaceCrop
 
 CROP = FaceCrop(
