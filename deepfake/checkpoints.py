@@ -11,17 +11,17 @@ import importlib
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deepfake.aggregation import DEFAULT as DEFAULT_RULE
 from deepfake.aggregation import RULES
-from deepfake.backends import OnnxScorer, Scorer, TorchScorer
+from deepfake.backends import OnnxScorer, OpenVinoScorer, Scorer, TorchScorer
 from deepfake.calibration import Calibration
 from deepfake.errors import CheckpointError
 from deepfake.recipe import InputRecipe
-from preprocessing.manifest import options_from_dict
+from preprocessing.options import options_from_dict
 from preprocessing.types import PreprocessOptions
 
 if TYPE_CHECKING:
@@ -29,9 +29,16 @@ if TYPE_CHECKING:
 
 VERSION = 1
 KEY = "deepfake"  # of our entry in a checkpoint, and in a graph's metadata
+PREFIX = "network."  # of the network's tensors in a Lightning checkpoint
+GRAPHS: dict[str, type[OnnxScorer | OpenVinoScorer]] = {
+    ".onnx": OnnxScorer,
+    ".xml": OpenVinoScorer,
+}
 LATEST = Path("runs/latest/best.ckpt")
 WEIGHTS = Path(__file__).parent / "weights"
+DEFAULT = Path("default")  # the word that names the shipped model
 DEFAULT_MODEL = WEIGHTS / "default.onnx"
+DEFAULT_WEIGHTS = WEIGHTS / "default.safetensors"  # of the same network, for torch
 DEFAULT_SETTINGS = WEIGHTS / "default.json"
 
 
@@ -78,9 +85,17 @@ class Settings:
 def find_checkpoint(path: Path | None = None) -> Path:
     """Return the checkpoint to use: the given one, else the latest run's, else the shipped one.
 
+    The word "default" stands for the shipped one.
+
     Raises:
         CheckpointError: There is none.
     """
+    if path == DEFAULT:
+        if not DEFAULT_MODEL.is_file():
+            raise CheckpointError(
+                f"No default model is installed at {DEFAULT_MODEL}. Give the path of a checkpoint."
+            )
+        return DEFAULT_MODEL
     if path is not None:
         if not path.is_file():
             raise CheckpointError(f"No checkpoint at {path}. Give the path of an existing file.")
@@ -103,9 +118,37 @@ def load(path: Path | None = None, *, device: str = "cpu") -> Checkpoint:
     found = find_checkpoint(path)
     digest = sha256(found)
     name = "default" if found == DEFAULT_MODEL else str(found)
-    if found.suffix == ".onnx":
-        return _load_onnx(found, name, digest)
-    return _load_torch(found, name, digest, device)
+    if found.suffix in GRAPHS:
+        return _load_graph(found, name, digest)
+    network, settings = load_network(found)
+    return _checkpoint(name, digest, TorchScorer(network, device), settings)
+
+
+def load_network(path: Path) -> tuple["nn.Module", Settings]:
+    """Return the torch network of a checkpoint in eval mode, and its settings.
+
+    Raises:
+        CheckpointError: The file cannot be read safely or recognised, or holds a graph.
+    """
+    from deepfake.published.load import load_published, read_tensors
+
+    if path == DEFAULT_MODEL:
+        _check_shipped(DEFAULT_WEIGHTS)
+        path = DEFAULT_WEIGHTS
+    if path.suffix in GRAPHS:
+        raise CheckpointError(
+            f"{path} is a graph without a network of torch. Give the checkpoint it was made from."
+        )
+    contents = read_tensors(path)
+    if path.suffix == ".safetensors":
+        contents = _with_settings(contents, path)
+    if KEY in contents:
+        return restore(contents, path)
+    published = load_published(path)
+    note = f"published {published.name} ({published.licence}); {published.output}"
+    return published.network.eval(), Settings(
+        published.recipe, published.preprocess, Calibration(), published.aggregation, note=note
+    )
 
 
 def sha256(path: Path) -> str:
@@ -114,50 +157,44 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _load_onnx(path: Path, name: str, digest: str) -> Checkpoint:
-    scorer = OnnxScorer(path)
+def _load_graph(path: Path, name: str, digest: str) -> Checkpoint:
+    scorer = GRAPHS[path.suffix](path)
     if path == DEFAULT_MODEL:
-        _check_default(digest)
+        _check_shipped(path, digest)
         text: str | None = DEFAULT_SETTINGS.read_text(encoding="utf-8")  # spares loading the graph
     else:
-        text = scorer.session.get_modelmeta().custom_metadata_map.get(KEY)
+        text = scorer.metadata(KEY)
     if text is None:
         raise CheckpointError(
-            f"{path} is an ONNX file without this project's settings in its metadata. "
-            "Make one with `python -m deepfake.export --format onnx`."
+            f"{path} is a graph without this project's settings in its metadata. "
+            "Make one with `python -m deepfake.export`."
         )
-    try:
-        content = json.loads(text)
-    except ValueError as error:
-        raise CheckpointError(f"{path}: its settings are not JSON: {error}") from error
-    return _checkpoint(name, digest, scorer, settings_from_dict(content, path))
+    return _checkpoint(name, digest, scorer, settings_from_json(text, path))
 
 
-def _check_default(digest: str) -> None:
-    expected = (WEIGHTS / "SHA256").read_text(encoding="ascii").split()[0]
-    if digest != expected:
+def _check_shipped(path: Path, digest: str | None = None) -> None:
+    lines = (WEIGHTS / "SHA256").read_text(encoding="ascii").splitlines()
+    expected = {name: value for value, name in (line.split() for line in lines)}.get(path.name, "")
+    found = digest or sha256(path)
+    if found != expected:
         raise CheckpointError(
-            f"The shipped model {DEFAULT_MODEL} is damaged: its SHA-256 is {digest[:16]}..., "
+            f"The shipped model {path} is damaged: its SHA-256 is {found[:16]}..., "
             f"expected {expected[:16]}.... Install the package again."
         )
 
 
-def _load_torch(path: Path, name: str, digest: str, device: str) -> Checkpoint:
-    from deepfake.published.load import load_published, read_tensors
-
-    contents = read_tensors(path)
-    if KEY in contents:
-        network, settings = restore(contents, path)
-        return _checkpoint(name, digest, TorchScorer(network, device), settings)
-    published = load_published(path)
-    settings = Settings(
-        published.recipe,
-        published.preprocess,
-        Calibration(),
-        published.aggregation,
-        note=f"published {published.name} ({published.licence}); {published.output}",
-    )
-    return _checkpoint(name, digest, TorchScorer(published.network, device), settings)
+def _with_settings(tensors: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
+    """Return tensors of a .safetensors file of ours as in a Lightning checkpoint, others as is."""
+    with path.open("rb") as file:
+        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+    text = header.get("__metadata__", {}).get(KEY)
+    if text is None:
+        return tensors
+    state = {f"{PREFIX}{name}": tensor for name, tensor in tensors.items()}
+    try:
+        return {KEY: json.loads(text), "state_dict": state}
+    except ValueError as error:
+        raise CheckpointError(f"{path}: its settings are not JSON: {error}") from error
 
 
 def _checkpoint(name: str, digest: str, scorer: Scorer, settings: Settings) -> Checkpoint:
@@ -190,9 +227,8 @@ def restore(contents: Mapping[str, Any], path: Path) -> tuple["nn.Module", Setti
     state = contents.get("state_dict")
     if not isinstance(state, Mapping):
         raise CheckpointError(f"{path} has no state_dict.")
-    prefix = "network."
     weights = {
-        key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)
+        key.removeprefix(PREFIX): value for key, value in state.items() if key.startswith(PREFIX)
     }
     try:
         network.load_state_dict(weights)
@@ -200,6 +236,34 @@ def restore(contents: Mapping[str, Any], path: Path) -> tuple["nn.Module", Setti
         reason = str(error).splitlines()[-1].strip()
         raise CheckpointError(f"{path}: its weights do not fit its network: {reason}") from error
     return network.eval(), settings
+
+
+def settings_from_json(text: str, path: Path) -> Settings:
+    """Return the settings in a graph's metadata.
+
+    Raises:
+        CheckpointError: They are not JSON, of a newer version, incomplete, or of wrong types.
+    """
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        raise CheckpointError(f"{path}: its settings are not JSON: {error}") from error
+    return settings_from_dict(content, path)
+
+
+def settings_to_json(settings: Settings) -> str:
+    """Return what `settings_from_json` reads."""
+    content = {
+        "version": VERSION,
+        "network": settings.network,
+        "recipe": asdict(settings.recipe),
+        "preprocess": asdict(settings.preprocess),
+        "calibration": settings.calibration.to_dict(),
+        "aggregation": settings.aggregation,
+        "frames": settings.frames,
+        "note": settings.note,
+    }
+    return json.dumps(content, indent=1, sort_keys=True, allow_nan=False)
 
 
 def settings_from_dict(content: object, path: Path) -> Settings:

@@ -95,7 +95,7 @@ def test_weights_that_do_not_fit_are_refused(tmp_path: Path, contents: Contents)
         load(saved(tmp_path, contents))
 
 
-@pytest.mark.parametrize("content", [b"", b"text", b"PK\x03\x04 cut short", os.urandom(500)])
+@pytest.mark.parametrize("content", [b"", b"text", b"PK\x03\x04 cut short", b"\xfa" * 500])
 def test_foreign_files_are_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.ckpt"
     path.write_bytes(content)
