@@ -1,13 +1,14 @@
 """Many videos into one folder of crops; interrupted and run again, it goes on."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from preprocessing import store
 from preprocessing.engines import TIMEOUT_S, Outcome, run_local
 from preprocessing.errors import DeepfakeError
-from preprocessing.manifest import VideoRecord, write_failures
+from preprocessing.limits import DEFAULT, Limits
+from preprocessing.manifest import VideoRecord
 from preprocessing.pipeline import crop_known, detector_for, extract_faces
 from preprocessing.types import Detection, PreprocessOptions, Track, Video
 from preprocessing.video import index_frames
@@ -25,12 +26,14 @@ class Job:
         options: Which frames, which crops.
         original: The video that this one was made from frame by frame, if its boxes are to be
             reused; where its frames are others, faces are detected as usual.
+        limits: What the video may cost.
     """
 
     video: Video
     folder: Path
     options: PreprocessOptions
     original: Video | None = None
+    limits: Limits = DEFAULT
 
 
 @dataclass(frozen=True)
@@ -70,9 +73,10 @@ def work(job: Job) -> int:
     """
     tracks = None if job.original is None else _tracks_of(job, job.original)
     if tracks is None:
-        extraction = extract_faces(job.video.path, job.options, detector_for(job.options))
+        detector = detector_for(job.options)
+        extraction = extract_faces(job.video.path, job.options, detector, limits=job.limits)
     else:
-        extraction = crop_known(job.video.path, job.options, tracks)
+        extraction = crop_known(job.video.path, job.options, tracks, limits=job.limits)
     return store.store(job.folder, job.video, extraction, job.options)
 
 
@@ -81,7 +85,7 @@ def _tracks_of(job: Job, original: Video) -> list[Track] | None:
     record = store.read_record(job.folder, original)
     if record is None or not record.faces:
         return None
-    info = index_frames(job.video.path).info
+    info = index_frames(job.video.path, job.limits).info
     same = (info.frames, info.width, info.height)
     if same != (record.info.frames, record.info.width, record.info.height):
         return None
@@ -91,11 +95,17 @@ def _tracks_of(job: Job, original: Video) -> list[Track] | None:
     return [Track(number, tuple(found)) for number, found in sorted(people.items())]
 
 
-def local_engine(workers: int, timeout_s: float = TIMEOUT_S) -> Engine:
-    """Return the engine of this machine's processes."""
+def local_engine(workers: int, timeout_s: float = TIMEOUT_S, *, sandbox: bool = False) -> Engine:
+    """Return the engine of this machine's processes; see `run_local`."""
 
     def run(function: Callable[[Job], int], jobs: Sequence[Job]) -> Iterator[Outcome[Job, int]]:
-        return run_local(function, jobs, workers=min(workers, len(jobs)), timeout_s=timeout_s)
+        return run_local(
+            function,
+            jobs,
+            workers=min(workers, len(jobs)),
+            timeout_s=timeout_s,
+            sandbox=sandbox,
+        )
 
     return run
 
@@ -108,8 +118,9 @@ def preprocess_videos(
     *,
     on_start: Callable[[int, int], None] | None = None,
     on_video: Callable[[Outcome[Job, int]], None] | None = None,
-    lock: str = ".lock",
+    lock: str = store.LOCK,
     reuse_boxes: bool = False,
+    limits: Limits = DEFAULT,
 ) -> BatchReport:
     """Cut the faces of many videos and write the manifest of all that is in the folder.
 
@@ -122,21 +133,25 @@ def preprocess_videos(
         on_video: Told each video's outcome.
         lock: Name of the lock; runs into one folder need different ones (and different videos).
         reuse_boxes: Detect faces in originals only, and cut fakes at the same places.
+        limits: What a video may cost.
 
     Raises:
         DeepfakeError: The folder is in use, not writable, or made with other options.
     """
+    videos = [store.named(video) for video in videos]
     _check_keys(videos)
     with store.locked(folder, lock):
-        store.keep_options(folder, options)
-        if lock == ".lock":
-            store.clean_temporary(folder)
-        todo = [video for video in videos if not store.is_done(folder, video)]
+        with store.writing(folder):
+            store.keep_options(folder, options)
+            if lock == store.LOCK:
+                store.clean_temporary(folder)
+            todo = [video for video in videos if not store.is_done(folder, video)]
         if on_start is not None:
             on_start(len(videos), len(videos) - len(todo))
         failures: list[Failure] = []
         try:
-            for jobs in _phases(todo, videos, folder, options, reuse_boxes=reuse_boxes):
+            for phase in _phases(todo, videos, folder, options, reuse_boxes=reuse_boxes):
+                jobs = [replace(job, limits=limits) for job in phase]
                 for outcome in engine(work, jobs):
                     if outcome.stage:
                         key = outcome.task.video.key
@@ -147,7 +162,8 @@ def preprocess_videos(
             records = store.finish(folder)
             failures += _faceless(records, {video.key for video in videos})
             rows = [(failure.video, failure.stage, failure.reason) for failure in failures]
-            write_failures(folder, rows)
+            settled = {record.key for record in records} | {row[0] for row in rows}
+            store.keep_failures(folder, rows, settled)
     failed = sum(failure.stage != NO_FACE for failure in failures)
     return BatchReport(
         done=len(videos) - failed,

@@ -106,9 +106,7 @@ def crop_face(
         max_size: Larger crops are shrunk to this longer side, in pixels.
     """
     height, width = image.shape[:2]
-    region = crop_region(
-        detection.box, margin, square=shape != "box", width=width, height=height
-    )
+    region = crop_region(detection.box, margin, square=shape != "box", width=width, height=height)
     if shape == "aligned":
         size = min(max_size, int(region[2] - region[0]))
         matrix = alignment(detection.landmarks, size, margin)

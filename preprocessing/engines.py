@@ -19,6 +19,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
 from typing import Any, Generic, TypeVar
 
+from preprocessing import sandbox as sandboxes
 from preprocessing.errors import DeepfakeError
 
 Task = TypeVar("Task")
@@ -26,6 +27,8 @@ Result = TypeVar("Result")
 
 TIMEOUT_S = 900.0  # for one video
 MEMORY_BYTES = 6 * 2**30  # of address space for a worker's libraries and its video
+NO_MEMORY = "needs more memory than a worker may take"
+_OUT_OF_MEMORY = ("Insufficient memory", "bad_alloc", "Failed to allocate")  # OpenCV, ONNX Runtime
 _PR_SET_PDEATHSIG = 1
 
 
@@ -43,6 +46,7 @@ class Outcome(Generic[Task, Result]):
 class _Worker:
     process: Any
     pipe: Connection
+    sandbox: bool = False
     task: Any = None
     since: float = 0.0
 
@@ -55,6 +59,7 @@ def run_local(
     timeout_s: float = TIMEOUT_S,
     memory_bytes: int = MEMORY_BYTES,
     meanwhile: Callable[[], None] | None = None,
+    sandbox: bool = False,
 ) -> Iterator[Outcome[Task, Result]]:
     """Run `function` on every task in worker processes; yield outcomes as they come.
 
@@ -65,13 +70,18 @@ def run_local(
         timeout_s: A task that takes longer is given up and its worker killed, in seconds.
         memory_bytes: Address space that a worker may take, its libraries included.
         meanwhile: Called once in this process while the first tasks are worked on.
+        sandbox: Take from workers what `preprocessing.sandbox` says.
+
+    Raises:
+        DeepfakeError: A sandbox is asked for where there is none.
     """
     context = _context()
+    terms = _Terms(memory_bytes, timeout_s * (os.cpu_count() or 1), sandbox)
     pending = iter(tasks)
     crew: list[_Worker] = []
     try:
         for task in _first(pending, workers):
-            crew.append(_start(context, function, memory_bytes))
+            crew.append(_start(context, function, terms))
             _give(crew[-1], task)
         if meanwhile is not None:
             meanwhile()
@@ -87,7 +97,7 @@ def run_local(
                     crew.remove(worker)
                     _stop(worker)
                     if following is not None:
-                        crew.append(_start(context, function, memory_bytes))
+                        crew.append(_start(context, function, terms))
                         _give(crew[-1], following)
                 elif following is not None:
                     _give(worker, following)
@@ -110,14 +120,27 @@ def _context() -> BaseContext:
     return multiprocessing.get_context("fork" if light and linux else "spawn")
 
 
-def _start(context: BaseContext, function: Callable[[Any], Any], memory_bytes: int) -> _Worker:
+@dataclass(frozen=True)
+class _Terms:
+    """Memory of a worker, processor time of a task in a sandbox, and whether it is in one."""
+
+    memory_bytes: int
+    cpu_s: float
+    sandbox: bool
+
+    def __post_init__(self) -> None:
+        if self.sandbox:
+            sandboxes.check_supported()
+
+
+def _start(context: BaseContext, function: Callable[[Any], Any], terms: _Terms) -> _Worker:
     ours, theirs = context.Pipe()
     process = context.Process(  # type: ignore[attr-defined]
-        target=_serve, args=(theirs, function, memory_bytes), daemon=True
+        target=_serve, args=(theirs, function, terms), daemon=True
     )
     process.start()
     theirs.close()
-    return _Worker(process, ours)
+    return _Worker(process, ours, terms.sandbox)
 
 
 def _give(worker: _Worker, task: object) -> None:
@@ -129,7 +152,10 @@ def _give(worker: _Worker, task: object) -> None:
 def _outcome(worker: _Worker, ready: bool, timeout_s: float) -> Outcome[Any, Any] | None:
     if ready:
         try:
-            result, stage, reason = worker.pipe.recv()
+            pipe = worker.pipe
+            result, stage, reason = sandboxes.receive(pipe) if worker.sandbox else pipe.recv()
+        except DeepfakeError as error:
+            return Outcome(worker.task, None, "worker", str(error))
         except (EOFError, ConnectionResetError, OSError):
             worker.process.join(5)
             return Outcome(worker.task, None, "worker", _cause(worker.process.exitcode))
@@ -153,20 +179,38 @@ def _stop(worker: _Worker) -> None:
     worker.process.close()
 
 
-def _serve(pipe: Connection, function: Callable[[Any], Any], memory_bytes: int) -> None:
+def _serve(pipe: Connection, function: Callable[[Any], Any], terms: _Terms) -> None:
     """Work on tasks until the other side closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    _limit_memory(memory_bytes)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash leaves no faces on the disk
+    _limit_memory(terms.memory_bytes)
+    refusal = _confine() if terms.sandbox else ""
     while True:
         try:
             task = pipe.recv()
         except (EOFError, OSError):
             return
+        if refusal:
+            pipe.send((None, "worker", refusal))
+            continue
+        if terms.sandbox:
+            sandboxes.allow_cpu(terms.cpu_s)
         answer = attempt(function, task)
-        pipe.send(answer)
+        try:
+            pipe.send(answer)
+        except MemoryError:
+            pipe.send((None, "worker", NO_MEMORY))
+
+
+def _confine() -> str:
+    try:
+        sandboxes.enter()
+    except DeepfakeError as error:
+        return str(error)
+    return ""
 
 
 def attempt(function: Callable[[Task], Result], task: Task) -> tuple[Result | None, str, str]:
@@ -176,11 +220,14 @@ def attempt(function: Callable[[Task], Result], task: Task) -> tuple[Result | No
     except DeepfakeError as error:
         return None, "decode", str(error)
     except MemoryError:
-        return None, "worker", "needs more memory than a worker may take"
+        return None, "worker", NO_MEMORY
     except OSError as error:
         return None, "write", f"{error.strerror or error}"
     except Exception as error:  # noqa: BLE001  a bug on one video must not stop a run of days
-        return None, "worker", f"unexpected {type(error).__name__}: {error}"
+        words = " ".join(str(error).split())
+        if any(sign in words for sign in _OUT_OF_MEMORY):
+            return None, "worker", NO_MEMORY
+        return None, "worker", f"unexpected {type(error).__name__}: {words}"
 
 
 def _limit_memory(memory_bytes: int) -> None:

@@ -162,11 +162,15 @@ def _tuple(value: Any) -> Any:  # noqa: ANN401
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a file so that it is either the old or the new one, even where power fails."""
     temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)  # it may be all that fills the disk
+        raise
 
 
 def to_table(crops: Iterable[FaceCrop]) -> pa.Table:
@@ -328,4 +332,14 @@ def write_failures(folder: Path, failures: Sequence[tuple[str, str, str]]) -> No
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["video", "stage", "reason"])
     writer.writerows(sorted(failures))
-    write_atomically(folder / FAILURES, text.getvalue().encode("utf-8", "surrogateescape"))
+    write_atomically(folder / FAILURES, text.getvalue().encode("utf-8", "backslashreplace"))
+
+
+def read_failures(folder: Path) -> list[tuple[str, str, str]]:
+    """Read `failures.csv`; nothing where there is none, or one that is not ours."""
+    try:
+        text = (folder / FAILURES).read_text(encoding="utf-8", errors="replace")
+        rows = list(csv.reader(io.StringIO(text, newline="")))[1:]
+    except (OSError, csv.Error):
+        return []
+    return [(row[0], row[1], row[2]) for row in rows if len(row) == 3]

@@ -133,25 +133,28 @@ def extract_faces(
     return Extraction(info, report, tracks, faces, dict(rejected), tuple(cuts), stride)
 
 
-def crop_known(path: Path, options: PreprocessOptions, tracks: Sequence[Track]) -> Extraction:
+def crop_known(
+    path: Path, options: PreprocessOptions, tracks: Sequence[Track], *, limits: Limits = DEFAULT
+) -> Extraction:
     """Cut faces out of a video at places known from another one that shows the same frames.
 
     Args:
         path: The video, such as a fake made frame by frame.
         options: Which crops.
         tracks: The people of its original.
+        limits: What the video may cost.
 
     Raises:
         VideoError: The file cannot be used, or no frame of it can be decoded.
     """
-    index = index_frames(path)
+    index = index_frames(path, limits)
     report = ReadReport()
     wanted: dict[int, list[tuple[int, Detection]]] = {}
     for track in tracks:
         for detection in track.detections:
             wanted.setdefault(detection.frame, []).append((track.id, detection))
     faces = []
-    for frame in read_frames(path, index, sorted(wanted), report):
+    for frame in read_frames(path, index, sorted(wanted), report, limits):
         for number, detection in wanted[frame.index]:
             crop = crop_face(
                 frame.image,

@@ -6,8 +6,8 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from urllib.parse import quote
@@ -20,13 +20,16 @@ from preprocessing.manifest import (
     FaceRow,
     VideoRecord,
     iter_records,
+    read_failures,
     read_options,
     write_atomically,
+    write_failures,
     write_manifest,
 )
 from preprocessing.pipeline import Extraction
 from preprocessing.types import Face, PreprocessOptions, Video
 
+LOCK = ".lock"
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _NAME_LENGTH = 80
 
@@ -46,27 +49,51 @@ def _safe(name: str) -> str:
 
 
 @contextmanager
-def locked(folder: Path, name: str) -> Iterator[None]:
+def locked(folder: Path, name: str = LOCK) -> Iterator[None]:
     """Hold a lock that ends with the process, however it ends.
+
+    Args:
+        folder: Of crops; made if missing.
+        name: `LOCK` for a run that has the folder alone; another one for a run beside others,
+            which have different names.
 
     Raises:
         ManifestError: Another process holds it, or the folder cannot be written.
     """
-    try:
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / name).open("a")
+    with ExitStack() as held:
+        if name != LOCK:
+            _take(held, folder, LOCK, fcntl.LOCK_SH)
+        _take(held, folder, name, fcntl.LOCK_EX)
+        yield
+
+
+def _take(held: ExitStack, folder: Path, name: str, kind: int) -> None:
+    with writing(folder):
+        file = held.enter_context((folder / name).open("a"))
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise ManifestError(
+            f"{folder} is being written by another run. Wait for it, or name another --out."
+        ) from error
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Say in one line that a folder cannot be written.
+
+    Raises:
+        ManifestError: The disk is full, read-only, or not ours.
+    """
+    try:
+        yield
     except OSError as error:
         raise ManifestError(
-            f"{folder} cannot be written ({error.strerror}). Name another with --out."
+            f"{folder} cannot be written ({error.strerror}). What is done stays done: make room "
+            "or get leave and run again, or name another --out."
         ) from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ManifestError(
-                f"{folder} is being written by another run. Wait for it, or name another --out."
-            ) from error
-        yield
 
 
 def keep_options(folder: Path, options: PreprocessOptions) -> None:
@@ -118,6 +145,20 @@ def is_done(folder: Path, video: Video) -> bool:
     return True
 
 
+def named(video: Video) -> Video:
+    """Return the video under names that any file can hold: undecodable bytes are escaped."""
+    texts = {
+        field: _text(getattr(video, field))
+        for field in ("name", "dataset", "method", "compression", "source")
+        if getattr(video, field)
+    }
+    return replace(video, identities=tuple(map(_text, video.identities)), **texts)
+
+
+def _text(name: str) -> str:
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def _portable(video: Video) -> Video:
     """Return the video with a path that JSON can hold: undecodable bytes are percent-escaped."""
     try:
@@ -163,9 +204,8 @@ def store(folder: Path, video: Video, extraction: Extraction, options: Preproces
         else:
             temporary.rename(target)
             _sync_folder(target.parent)
-    except OSError:
+    finally:
         shutil.rmtree(temporary, ignore_errors=True)
-        raise
     return len(rows)
 
 
@@ -215,9 +255,30 @@ def _record(video: Video, extraction: Extraction, rows: Sequence[FaceRow]) -> Vi
 
 def finish(folder: Path) -> list[VideoRecord]:
     """Write the manifest of all videos in the folder; return their records, sorted by key."""
-    lock = (folder / ".manifest.lock").open("a")
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with _together(folder):
         found = sorted(iter_records(folder), key=lambda item: item[1].key)
         write_manifest(folder, (crop for name, record in found for crop in record.crops(name)))
     return [record for _, record in found]
+
+
+def keep_failures(
+    folder: Path, failures: Sequence[tuple[str, str, str]], settled: Collection[str]
+) -> None:
+    """Write `failures.csv`: these, and those of other runs, but for the videos settled now.
+
+    Args:
+        folder: Of crops.
+        failures: Key of the video, stage, reason.
+        settled: Keys of the videos of this run, and of all with crops.
+    """
+    with _together(folder):
+        others = [row for row in read_failures(folder) if row[0] not in settled]
+        write_failures(folder, [*others, *failures])
+
+
+@contextmanager
+def _together(folder: Path) -> Iterator[None]:
+    """Let runs beside each other write the files of all videos one after the other."""
+    with writing(folder), (folder / ".manifest.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
