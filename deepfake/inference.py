@@ -198,6 +198,12 @@ class VideoPredictor:
             return "undecided", f"no face found in {report.read} frames{found}"
         if report.fraction < MIN_FRACTION:
             return "undecided", f"only {report.read} of {report.wanted} frames could be decoded"
+        if extraction.info.complete < MIN_FRACTION:
+            there = f"{extraction.info.complete:.0%}"
+            return (
+                "undecided",
+                f"the file is cut short: {there} of what its header promises is there",
+            )
         label = self.checkpoint.calibration.verdict(score)
         if label == "undecided":
             low, high = self.checkpoint.calibration.undecided
@@ -215,6 +221,7 @@ class VideoPredictor:
             "frames_wanted": extraction.report.wanted,
             "frames_read": extraction.report.read,
             "frames_corrupt": extraction.report.corrupt,
+            "complete": round(extraction.info.complete, 4),
             "frames_thinned": extraction.stride,
             "version": version("deepfake"),
             "time": datetime.now(UTC).isoformat(timespec="seconds"),

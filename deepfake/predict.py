@@ -19,6 +19,8 @@ from deepfake.console import (
     progress_bar,
     run,
 )
+from deepfake.limits import add_limits, limits_of
+from preprocessing.limits import DEFAULT, Limits
 
 if TYPE_CHECKING:
     from deepfake.inference import VideoPredictor
@@ -68,6 +70,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="MODULE",
         help="import a module whose network a checkpoint names; only what you trust",
     )
+    add_limits(parser)
     return parser
 
 
@@ -83,6 +86,7 @@ class Clip:
         end_s: Its end.
         fps: Frames per second of video, instead of the number in `options`.
         camera: Recorded into `path` first.
+        limits: What the clip may cost.
     """
 
     path: Path
@@ -92,6 +96,7 @@ class Clip:
     end_s: float | None
     fps: float | None = None
     camera: int | None = None
+    limits: Limits = DEFAULT
 
 
 def look(clip: Clip) -> "Extraction":
@@ -115,6 +120,7 @@ def look(clip: Clip) -> "Extraction":
         end_s=clip.end_s,
         fps=clip.fps,
         shrink=None if clip.fps is None else shrinking(clip.recipe),
+        limits=clip.limits,
     )
 
 
@@ -200,6 +206,7 @@ def _clips(
     if named:
         sources += [(path, None) for path in find_clips(named)]
     sources += [(recordings / f"camera-{number}.mp4", int(number)) for number in cameras]
+    limits = limits_of(arguments)
     return [
         Clip(
             path,
@@ -209,6 +216,7 @@ def _clips(
             arguments.end,
             arguments.fps,
             camera,
+            limits,
         )
         for path, camera in sources
     ]
@@ -240,6 +248,7 @@ def _outcomes(
             tasks,
             workers=workers,
             timeout_s=arguments.timeout,
+            sandbox=arguments.sandbox,
             meanwhile=predictor.checkpoint.scorer.warm_up,
         ):
             bar.update(task, advance=1)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from deepfake.console import DONE, NOTHING_DONE, SOME_FAILED, one_line, progress_bar, run
 from deepfake.errors import DeepfakeError
+from deepfake.limits import add_limits, limits_of
 
 if TYPE_CHECKING:
     from preprocessing.batch import BatchReport, Engine
@@ -42,6 +43,7 @@ def parser() -> argparse.ArgumentParser:
     add("--shard", default="0/1", metavar="I/N", help="do every N-th video from the I-th on")
     add("--reuse-boxes", action="store_true", help="cut fakes where their originals have faces")
     add("--dry-run", action="store_true", help="print what was recognised and stop")
+    add_limits(parser)
     return parser
 
 
@@ -109,9 +111,11 @@ def _work(
     if arguments.engine == "ray":
         from preprocessing.engines_ray import ray_engine
 
+        if arguments.sandbox:
+            raise DeepfakeError("--sandbox confines local workers: leave out --engine ray.")
         engine = ray_engine(arguments.address)
     else:
-        engine = local_engine(arguments.workers, arguments.timeout)
+        engine = local_engine(arguments.workers, arguments.timeout, sandbox=arguments.sandbox)
     with progress_bar() as bar:
         task = bar.add_task("videos", total=len(videos), rate="")
         crops = 0
@@ -141,6 +145,7 @@ def _work(
             on_video=on_video,
             lock=lock,
             reuse_boxes=arguments.reuse_boxes,
+            limits=limits_of(arguments),
         )
 
 
