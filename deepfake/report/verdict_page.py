@@ -1,0 +1,342 @@
+"""A verdict as one HTML page that loads nothing from outside and runs no script.
+
+Everything that comes from the clip, its name included, is text for jinja2 to escape; only the
+charts, which are made of numbers, are markup.
+"""
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from deepfake.calibration import Calibration
+from deepfake.explain.maps import explain_crops
+from deepfake.report import words
+from deepfake.report.charts import timeline_svg
+from deepfake.report.pictures import data_uri, heated
+from deepfake.timeline import Timeline, limits
+from deepfake.types import FaceScore, TrackScore, Verdict
+from preprocessing.pipeline import Extraction
+from preprocessing.types import Face
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+    from deepfake.inference import VideoPredictor
+
+TEMPLATES = Path(__file__).parent / "templates"
+SHOWN = 12  # people with a strip, those with the highest scores
+EXPLAINED = 4  # of them with heat maps
+STRIP = 12  # faces of a person in their strip
+LARGE = 3  # of them shown large
+STRIP_SIDE, LARGE_SIDE = 112, 320  # pixels
+
+METHODS = {
+    "occlusion": "Heat maps show where blurring a part of the face lowers its score (occlusion): "
+    "bright places speak for fake, relative to the brightest of the same face.",
+    "rollout": "Heat maps show which places the network's attention reaches (attention rollout), "
+    "relative to the brightest of the same face.",
+    "gradients": "Heat maps show which places of the network's last map raise the score "
+    "(class activation), relative to the brightest of the same face.",
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A face as the page shows it."""
+
+    image: str
+    time: str
+    score: str
+    high: bool = False
+    heat: str = ""
+    blank: bool = False
+
+
+@dataclass(frozen=True)
+class Person:
+    """A person as the page shows them."""
+
+    number: int
+    label: str
+    percent: str
+    seen: str
+    moments: str
+    spans: int
+    chart: "Markup | None"
+    faces: Sequence[Picture]
+    frames: Sequence[Picture]
+
+
+@dataclass(frozen=True)
+class Meter:
+    """The score on a bar from real to fake; lengths in percent of the bar."""
+
+    score: float
+    limit: float
+    low: float
+    band: float
+    words: str
+    short: str
+
+
+def write_page(
+    folder: Path, verdict: Verdict, extraction: Extraction, predictor: "VideoPredictor"
+) -> Path:
+    """Write a verdict's page; return the file, named after the clip and its content.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    file = folder / (file_stem(verdict) + ".html")
+    page = verdict_page(verdict, extraction, predictor)
+    file.write_text(page, encoding="utf-8", errors="backslashreplace")
+    return file
+
+
+def file_stem(verdict: Verdict) -> str:
+    """Return a name without anything special in it, the same for the same clip."""
+    stem = re.sub(r"[^A-Za-z0-9]+", "-", Path(verdict.video).stem).strip("-")[:60]
+    return f"{stem or 'clip'}-{str(verdict.provenance.get('sha256', ''))[:8]}"
+
+
+def verdict_page(verdict: Verdict, extraction: Extraction, predictor: "VideoPredictor") -> str:
+    """Return the page as text.
+
+    Args:
+        verdict: What `predictor` said.
+        extraction: What it was said of.
+        predictor: Asked for timelines and heat maps.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    checkpoint = predictor.checkpoint
+    enter, _ = limits(checkpoint.calibration)
+    span = _span(extraction)
+    shown = sorted(verdict.tracks, key=lambda person: -person.score)[:SHOWN]
+    people, method = _people(shown, verdict, extraction, predictor)
+    info = extraction.info
+    return environment.get_template("verdict.html").render(
+        name=_printable(Path(verdict.video).name),
+        label=verdict.label,
+        headline=words.HEADLINES[verdict.label],
+        span=words.clock(info.duration_s) if info.duration_s else "",
+        meter=_meter(verdict, checkpoint.calibration),
+        meaning=words.meaning(verdict, checkpoint.calibration),
+        people=people,
+        others=len(verdict.tracks) - len(shown),
+        cuts=len(extraction.cuts_s),
+        limit_top=round(100 * (1 - enter), 1),
+        begin=words.clock(span[0]),
+        finish=words.clock(span[1]),
+        method=METHODS.get(method, ""),
+        technical=_technical(extraction),
+        limits=words.limits(checkpoint),
+        provenance=_provenance(verdict),
+    )
+
+
+def _people(
+    shown: Sequence[TrackScore],
+    verdict: Verdict,
+    extraction: Extraction,
+    predictor: "VideoPredictor",
+) -> tuple[list[Person], str]:
+    lines = {line.track: line for line in predictor.timelines(verdict.faces, extraction)}
+    crops = {(face.track, face.detection.frame): face for face in extraction.faces}
+    chosen = {
+        person.track: _most_suspicious(verdict, lines[person.track]) for person in shown[:EXPLAINED]
+    }
+    large = [face for faces in chosen.values() for face in faces]
+    maps, method = explain_crops(
+        predictor.checkpoint, [crops[face.track, face.frame].image for face in large]
+    )
+    recipe, calibration = predictor.checkpoint.recipe, predictor.checkpoint.calibration
+    heats: dict[tuple[int, int], tuple[str, bool]] = {}
+    for face, heat in zip(large, maps, strict=True):
+        image = heated(recipe.resized(crops[face.track, face.frame].image), heat)
+        heats[face.track, face.frame] = (data_uri(image, LARGE_SIDE), not heat.any())
+
+    def picture(face: FaceScore, crop: Face, side: int) -> Picture:
+        score = calibration.apply(face.score)
+        heat, blank = (
+            heats.get((face.track, face.frame), ("", False)) if side > 200 else ("", False)
+        )
+        return Picture(
+            image=data_uri(crop.image, side),
+            time=words.clock(face.time_s),
+            score=words.percent(score),
+            high=score >= limits(calibration)[0],
+            heat=heat,
+            blank=blank,
+        )
+
+    people = []
+    for person in shown:
+        faces = [face for face in verdict.faces if face.track == person.track]
+        strip = [faces[k] for k in _evenly(len(faces), STRIP)]
+        people.append(
+            Person(
+                number=person.track,
+                label=calibration.verdict(person.score),
+                percent=words.percent(person.score),
+                seen=f"Seen from {words.clock(person.start_s)} to {words.clock(person.end_s)}, "
+                f"judged by {person.faces} {'face' if person.faces == 1 else 'faces'}.",
+                moments=words.moments([i for i in verdict.intervals if i.track == person.track])
+                if extraction.info.duration_s
+                else "",
+                spans=sum(i.track == person.track for i in verdict.intervals),
+                chart=_chart(lines[person.track], faces, verdict, extraction, calibration),
+                faces=[picture(f, crops[f.track, f.frame], STRIP_SIDE) for f in strip],
+                frames=[
+                    picture(f, crops[f.track, f.frame], LARGE_SIDE)
+                    for f in chosen.get(person.track, ())
+                ],
+            )
+        )
+    return people, method
+
+
+def _most_suspicious(verdict: Verdict, line: Timeline) -> list[FaceScore]:
+    """Return a person's faces with the highest scores, apart in time where there are enough."""
+    faces = sorted(
+        (face for face in verdict.faces if face.track == line.track), key=lambda face: -face.score
+    )
+    apart = float(line.times_s[-1] - line.times_s[0]) / (2 * LARGE)
+    chosen: list[FaceScore] = []
+    for face in faces:
+        if len(chosen) < LARGE and all(abs(face.time_s - c.time_s) >= apart for c in chosen):
+            chosen.append(face)
+    return chosen[:LARGE] if apart > 0 else faces[:1]
+
+
+def _chart(
+    line: Timeline,
+    faces: Sequence[FaceScore],
+    verdict: Verdict,
+    extraction: Extraction,
+    calibration: Calibration,
+) -> "Markup | None":
+    from markupsafe import Markup
+
+    if len(line.times_s) < 2:
+        return None
+    intervals = [i for i in verdict.intervals if i.track == line.track]
+    calibrated = calibration.apply_all([face.score for face in faces])
+    drawn = [
+        FaceScore(float(score), face.track, face.frame, face.time_s)
+        for face, score in zip(faces, calibrated, strict=True)
+    ]
+    text = (
+        f"Score of person {line.track} over time: lowest {words.percent(line.scores.min())}, "
+        f"highest {words.percent(line.scores.max())}. {words.moments(intervals)}"
+    )
+    return Markup(  # numbers and our own words
+        timeline_svg(
+            line,
+            drawn,
+            intervals,
+            threshold=limits(calibration)[0],
+            cuts_s=extraction.cuts_s,
+            span_s=_span(extraction),
+            words=text,
+        )
+    )
+
+
+def _span(extraction: Extraction) -> tuple[float, float]:
+    """Return the part of the clip that was looked at, in seconds."""
+    times = [face.detection.time_s for face in extraction.faces]
+    duration = extraction.info.duration_s
+    if not times:
+        return 0.0, duration
+    # With --start or --end, faces fill a part only; the edges of the whole are 5 % away at most.
+    near = 0.05 * duration + 1.0
+    start = 0.0 if min(times) <= near else min(times)
+    return start, duration if max(times) >= duration - near else max(times)
+
+
+def _meter(verdict: Verdict, calibration: Calibration) -> Meter | None:
+    if verdict.score is None:
+        return None
+    low, high = calibration.undecided
+    said = f"{words.percent(verdict.score)} fake"
+    return Meter(
+        score=round(100 * verdict.score, 1),
+        limit=round(100 * high, 1),
+        low=round(100 * low, 1),
+        band=round(100 * max(0.0, high - low), 1),
+        words=f"Score {said}, on a scale from real to fake. {words.sides(calibration)}",
+        short=f"{said}; hatched: undecided" if high > low else said,
+    )
+
+
+def _technical(extraction: Extraction) -> list[tuple[str, str]]:
+    info, report = extraction.info, extraction.report
+    rows = [
+        ("Format", f"{info.codec}, {info.pixel_format}, {info.width}×{info.height} pixels"),
+        ("File size", f"{info.file_bytes / 1e6:.2f} MB"),
+    ]
+    if info.duration_s:
+        rows += [
+            ("Duration", f"{words.clock(info.duration_s)}, {info.fps:.2f} frames per second"),
+            ("Bit rate", f"{info.bit_rate / 1000:.0f} kbit/s"),
+            ("Frames in the file", _frames(info.frames, info.declared_frames)),
+        ]
+    kept = f"; one of {extraction.stride} kept" if extraction.stride > 1 else ""
+    rows += [
+        ("Frames decoded", f"{report.read} of {report.wanted} looked at{kept}"),
+        ("Frames damaged", f"{report.corrupt} (and {report.errors} decoder errors)"),
+        ("Scene cuts seen", str(len(extraction.cuts_s))),
+        ("Faces used", str(len(extraction.faces))),
+    ]
+    left_out = [f"{count} {reason}" for reason, count in extraction.rejected.items()]
+    rows.append(("Faces left out", "; ".join(left_out) or "none"))
+    return rows
+
+
+def _frames(present: int, declared: int) -> str:
+    if declared and declared != present:
+        return f"{present}, while the header promises {declared}"
+    return str(present)
+
+
+def _provenance(verdict: Verdict) -> list[tuple[str, str]]:
+    rows = [("file", _printable(verdict.video)), ("checkpoint", _printable(verdict.checkpoint))]
+    for name, value in verdict.provenance.items():
+        if isinstance(value, dict):
+            text = ", ".join(f"{key} {_plain(entry)}" for key, entry in value.items())
+        else:
+            text = _plain(value)
+        rows.append((name.replace("_", " "), _printable(text)))
+    return rows
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return " ".join(map(str, value))
+    return "none" if value is None else str(value)
+
+
+def _printable(text: str) -> str:
+    """Return text without control characters; bytes that are no text become escapes."""
+    safe = text.encode("utf-8", "backslashreplace").decode()
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in safe)
+
+
+def _evenly(count: int, most: int) -> list[int]:
+    """Return at most `most` of `count` positions, evenly spaced, the first and last included."""
+    if count <= most:
+        return list(range(count))
+    return [math.floor(k) for k in np.linspace(0, count - 1, most)]

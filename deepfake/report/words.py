@@ -1,0 +1,96 @@
+"""A verdict in words: what the numbers mean, and what they do not mean."""
+
+from collections.abc import Sequence
+
+from deepfake.calibration import Calibration
+from deepfake.checkpoints import Checkpoint
+from deepfake.types import Interval, Verdict
+
+HEADLINES = {
+    "fake": "Signs of manipulation",
+    "real": "No signs of manipulation found",
+    "undecided": "Undecided",
+}
+LIMITS = (
+    "Only faces are judged. Voices, lip movements against the sound, captions, context, and scenes "
+    "that were generated as a whole without a visible face are not.",
+    "A model knows the kinds of manipulation it was trained on. New methods, careful manual work "
+    "and short manipulated moments can pass unnoticed.",
+    "Strong compression, filters, re-recording from a screen, and small, dark or turned faces make "
+    "scores less certain in both directions.",
+    "The verdict is a statistical statement of one model. It is no evidence by itself; look at "
+    "the source of the clip, and at the moments marked here.",
+)
+
+
+def clock(time_s: float) -> str:
+    """Return a time as minutes, seconds and tenths."""
+    tenths = round(10 * max(time_s, 0.0))
+    hours, rest = divmod(tenths, 36000)
+    minutes, rest = divmod(rest, 600)
+    head = f"{hours}:{minutes:02d}" if hours else f"{minutes}"
+    return f"{head}:{rest // 10:02d}.{rest % 10}"
+
+
+def percent(score: float) -> str:
+    """Return a probability in percent, never as certain."""
+    if score > 0.99:
+        return "over 99 %"
+    if score < 0.01:
+        return "under 1 %"
+    return f"{round(100 * score)} %"
+
+
+def meaning(verdict: Verdict, calibration: Calibration) -> list[str]:
+    """Return what a verdict says, sentence by sentence."""
+    if verdict.score is None:
+        return [f"No score could be given: {verdict.reason}."]
+    calibrated = calibration.method != "none"
+    said = "the probability that the clip is manipulated" if calibrated else "the score for fake"
+    sentences = [f"For this model, {said} is {percent(verdict.score)}. {sides(calibration)}"]
+    low, high = calibration.undecided
+    if verdict.label == "undecided" and not low <= verdict.score < high:
+        sentences.append(f"It does not decide: {verdict.reason}.")
+    if calibrated:
+        sentences.append(
+            f"This probability was fitted on {calibration.reals} real and {calibration.fakes} fake "
+            "validation videos. It holds for clips like those, mixed in that proportion; where "
+            "most clips are real, more of the alarms are false."
+        )
+    else:
+        sentences.append(
+            "The score is not calibrated: it puts clips in an order, but 80 % does not mean that "
+            "four of five such clips are fake."
+        )
+    return sentences
+
+
+def sides(calibration: Calibration) -> str:
+    """Return from where on a clip is called fake or real."""
+    low, high = calibration.low, calibration.high
+    if high is None and low is None:
+        return "It never decides."
+    if low == high and high is not None:
+        return f"It calls a clip fake from {_limit(high)} up, and real below."
+    fake = "It calls no clip fake" if high is None else f"It calls a clip fake from {_limit(high)}"
+    real = "none real" if low is None else f"real below {_limit(low)}"
+    return f"{fake}, and {real}; in between it would be wrong too often and does not decide."
+
+
+def _limit(score: float) -> str:
+    text = f"{100 * score:.1f}"
+    return f"{text.removesuffix('.0')} %"
+
+
+def moments(intervals: Sequence[Interval]) -> str:
+    """Return when a person looks fake, in words."""
+    if not intervals:
+        return "At no time does the smoothed score reach the limit for fake."
+    spans = ", ".join(f"{clock(i.start_s)} to {clock(i.end_s)}" for i in intervals)
+    return f"Looks fake from {spans}."
+
+
+def limits(checkpoint: Checkpoint) -> list[str]:
+    """Return what the model cannot do, its own limits first."""
+    own = [text for text in (checkpoint.note, checkpoint.calibration.limits()) if text]
+    return [*own, *LIMITS]
