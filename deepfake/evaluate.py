@@ -7,7 +7,9 @@ from somebody's predictions in a CSV.
 import argparse
 import logging
 import sys
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +20,7 @@ from deepfake.errors import DeepfakeError
 if TYPE_CHECKING:
     from deepfake.checkpoints import Checkpoint
     from deepfake.evaluation.scores import ScoreRow
-    from preprocessing.types import FaceCrop
+    from preprocessing.types import FaceCrop, Split
 
     Folder = tuple[Path, list[FaceCrop], list[FaceCrop]]
 
@@ -43,7 +45,12 @@ def parser() -> argparse.ArgumentParser:
         help="one or more (default: the latest run, else the shipped model)")  # fmt: skip
     add("--data", nargs="+", action="extend", type=Path, metavar="DIR",
         help="folders made by preprocess (default: data/faces)")  # fmt: skip
-    add("--split", choices=("train", "val", "test"), help="only these videos (default: all)")
+    add(
+        "--split",
+        choices=("train", "val", "test"),
+        help="only these videos (default: all); sides as the checkpoint's run drew them, where "
+        "the data set has no official ones",
+    )
     add("--robustness", action="store_true",
         help="damage the videos, too; needs them where preprocess found them")  # fmt: skip
     add("--device", default="cpu", help="such as cuda (default: cpu)")
@@ -81,8 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from deepfake.evaluation.scores import Judge, write_scores
     from deepfake.evaluation.scoring import group_names, read_folders
 
-    folders = _of_split(read_folders(arguments.data or [Path("data/faces")]), arguments.split)
-    groups = group_names(crop for _, crops, empty in folders for crop in [*crops, *empty])
+    measured = read_folders(arguments.data or [Path("data/faces")])
     rows: list[ScoreRow] = []
     judges: dict[str, Judge] = {}
     failures = 0
@@ -90,6 +96,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         found = checkpoint.calibration
         fitted = found if found.reals or found.method != "none" else None
         judges[name] = Judge(fitted, checkpoint.aggregation, checkpoint.sha256)
+        folders = _of_split(measured, arguments.split, name, Path(checkpoint.name).parent)
+        groups = group_names(crop for _, crops, empty in folders for crop in [*crops, *empty])
         rows += _score(name, checkpoint, folders, groups)
         if arguments.robustness:
             damaged, failed = _damage(name, checkpoint, folders, groups)
@@ -101,12 +109,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _report(files: Sequence[Path], out: Path, repeats: int) -> int:
-    from deepfake.evaluation.scores import Scores, read_scores
+    from deepfake.evaluation.predictions import read_scores_or_predictions
+    from deepfake.evaluation.scores import Scores
     from deepfake.report.evaluation_report import write_report
 
     if repeats < 1:
         raise DeepfakeError("--repeats must be at least 1")
-    found = [read_scores(path) for path in files]
+    found = [read_scores_or_predictions(path) for path in files]
     judges = {name: judge for one in found for name, judge in one.judges.items()}
     scores = Scores(tuple(video for one in found for video in one.videos), judges)
     print(write_report(scores, out, repeats=repeats))
@@ -114,20 +123,46 @@ def _report(files: Sequence[Path], out: Path, repeats: int) -> int:
     return DONE
 
 
-def _of_split(folders: "Sequence[Folder]", split: str | None) -> "list[Folder]":
-    chosen = [
-        (
-            folder,
-            [crop for crop in crops if split in (None, crop.split)],
-            [crop for crop in empty if split in (None, crop.split)],
-        )
-        for folder, crops, empty in folders
-    ]
+def _of_split(
+    folders: "Sequence[Folder]", split: str | None, name: str, run: Path
+) -> "list[Folder]":
+    """Return the crops of one side, each with the side that the checkpoint's run saw it on."""
+    from deepfake.data.splits import SPLITS, read_splits
+
+    drawn = read_splits(run / SPLITS)
+    if split is None:
+        _warn_of_training(folders, drawn, name)
+
+    def sided(crops: "Sequence[FaceCrop]") -> "list[FaceCrop]":
+        known = [
+            replace(crop, split=drawn[crop.video])
+            if crop.split in (None, "train") and crop.video in drawn
+            else crop
+            for crop in crops
+        ]
+        return [crop for crop in known if split in (None, crop.split)]
+
+    chosen = [(folder, sided(crops), sided(empty)) for folder, crops, empty in folders]
     if not any(crops for _, crops, _ in chosen):
         names = ", ".join(str(folder) for folder, _, _ in folders)
         which = f" of split {split}" if split else ""
         raise DeepfakeError(f"No face{which} in {names}. Give other --data or no --split.")
     return chosen
+
+
+def _warn_of_training(folders: "Sequence[Folder]", drawn: "Mapping[str, Split]", name: str) -> None:
+    """Say in a line how many of the videos the checkpoint was trained with."""
+    videos = {crop.video for _, crops, _ in folders for crop in crops}
+    sides = Counter(drawn.get(key) for key in videos)
+    if sides["train"] or sides["val"]:
+        logger.warning(
+            "%s was trained on %d and chosen on %d of the %d videos measured, so its figures are "
+            "too good; --split test measures the others.",
+            name,
+            sides["train"],
+            sides["val"],
+            len(videos),
+        )
 
 
 def _load(paths: "Sequence[Path | None]", device: str) -> "dict[str, Checkpoint]":

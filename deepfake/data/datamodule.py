@@ -31,6 +31,7 @@ from deepfake.data.sampling import (
     partners,
     spread_over_videos,
 )
+from deepfake.data.splits import SplitPlan
 from deepfake.data.table import UNLABELLED, FaceTable
 from deepfake.data.transforms import AugmentationName, NoAugmentation, make_augmentation
 from deepfake.errors import DeepfakeError, LeakError
@@ -113,11 +114,17 @@ class FaceDataModule(LightningDataModule):
         self.seed = seed
         self.allow_leaks = allow_leaks
         self.sides: dict[Split, FaceTable] = {}
+        self.plan = SplitPlan({})  # what `setup` made
 
     @property
     def preprocess(self) -> PreprocessOptions:
         """The options that made the crops; a checkpoint keeps them."""
         return read_options(self.root)
+
+    @property
+    def leaky(self) -> bool:
+        """Whether the sides had to share people or videos, so that validation says nothing."""
+        return self.plan.leaky
 
     @property
     def class_counts(self) -> tuple[int, int]:
@@ -142,6 +149,7 @@ class FaceDataModule(LightningDataModule):
         manifest = _labelled(read_table(self.root), self.root)
         table = with_dense_landmarks(FaceTable.from_manifest(self.root, manifest))
         plan, leaks = split_folder(manifest, self.root, seed=self.seed)
+        self.plan = plan
         for note in plan.notes:
             logger.warning("%s", note)
         self._check_leaks(leaks)

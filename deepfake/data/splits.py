@@ -1,16 +1,20 @@
 """Training, validation and test sides that share no person and no source video."""
 
+import csv
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isclose
+from pathlib import Path
 from typing import get_args
 
 from deepfake.data.groups import groups, one_per_video
+from deepfake.errors import DeepfakeError
 from preprocessing.types import FaceCrop, Split
 
 SIDES: tuple[Split, ...] = get_args(Split)
+SPLITS = "splits.csv"  # of a run, beside its checkpoints
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,36 @@ class SplitPlan:
         """Return the keys on one side; all keys where a leaky plan has none for it."""
         keys = frozenset(key for key, side in self.assignment.items() if side == split)
         return frozenset(self.assignment) if self.leaky and not keys else keys
+
+
+def write_splits(path: Path, assignment: Mapping[str, Split]) -> None:
+    """Write the side of each video as a CSV of video and split, sorted by the video's key."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["video", "split"])
+        writer.writerows(sorted(assignment.items()))
+
+
+def read_splits(path: Path) -> dict[str, Split]:
+    """Read what `write_splits` wrote; nothing where there is no file.
+
+    Raises:
+        DeepfakeError: It is something else; the message names the line.
+    """
+    if not path.is_file():
+        return {}
+    known = {str(side): side for side in SIDES}
+    found: dict[str, Split] = {}
+    with path.open(encoding="utf-8", newline="") as file:
+        for number, row in enumerate(csv.DictReader(file), start=2):
+            key, side = row.get("video"), known.get(row.get("split") or "")
+            if key is None or side is None:
+                raise DeepfakeError(
+                    f"{path}, line {number}: expected a video and one of {', '.join(SIDES)}. "
+                    "Training writes this file; remove it if it was changed."
+                )
+            found[key] = side
+    return found
 
 
 def assign_splits(

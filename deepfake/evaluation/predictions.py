@@ -5,11 +5,22 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-from deepfake.evaluation.scores import ScoredVideo, ScoresError
+from deepfake.evaluation.scores import ScoredVideo, Scores, ScoresError, read_scores
 from deepfake.types import FaceScore
 from preprocessing.types import Label
 
 LABELS: Mapping[str, Label] = {"0": 0, "real": 0, "1": 1, "fake": 1}
+
+
+def read_scores_or_predictions(path: Path) -> Scores:
+    """Read `scores.parquet`, or a CSV of someone's predictions.
+
+    Raises:
+        ScoresError: It is missing, damaged or something else.
+    """
+    if path.is_file() and path.suffix.lower() == ".csv":
+        return Scores(tuple(read_predictions(path)), {})
+    return read_scores(path)
 
 
 def read_predictions(path: Path) -> list[ScoredVideo]:

@@ -180,7 +180,7 @@ def write_scores(path: Path, rows: Iterable[ScoreRow], judges: Mapping[str, Judg
 
 
 def read_scores(path: Path) -> Scores:
-    """Read `scores.parquet`, or a CSV of someone's predictions.
+    """Read `scores.parquet`.
 
     Raises:
         ScoresError: It is missing, damaged or something else.
@@ -190,10 +190,6 @@ def read_scores(path: Path) -> Scores:
             f"No scores at {path}. Make them with `python -m deepfake.evaluate --checkpoint C "
             "--data DIR --out DIR`."
         )
-    if path.suffix.lower() == ".csv":
-        from deepfake.evaluation.predictions import read_predictions
-
-        return Scores(tuple(read_predictions(path)), {})
     try:
         table = pq.read_table(path, memory_map=False)
         metadata = table.schema.metadata or {}
