@@ -1,4 +1,7 @@
-"""What torch lacks among the losses; each maps logits (B,) and labels (B,) to a mean loss."""
+"""Losses on logits that torch lacks; each maps logits (B,) and labels (B,) to a mean loss.
+
+Losses that look at the network's features too are in `deepfake.feature_losses`.
+"""
 
 from typing import Literal
 
@@ -37,3 +40,34 @@ class BinaryCrossEntropy(nn.Module):
         """Return the mean loss."""
         targets = labels * (1 - self.label_smoothing) + self.label_smoothing / 2
         return F.binary_cross_entropy_with_logits(logits, targets, pos_weight=self.weight)
+
+
+class FocalLoss(nn.Module):
+    """Cross-entropy that counts faces less the better they are classified already.
+
+    (1 - p)^gamma * cross-entropy, where p is the probability given to the true class. Lin et al.,
+    ICCV 2017, https://arxiv.org/abs/1708.02002, equation 5.
+
+    Args:
+        gamma: How much less, at least 0; 0 is cross-entropy.
+        alpha: Weight of the fakes in [0, 1], reals get the rest; None weighs both with 1.
+    """
+
+    def __init__(self, gamma: float = 2.0, alpha: float | None = None) -> None:
+        super().__init__()
+        if gamma < 0:
+            raise ValueError(f"gamma must be at least 0, got {gamma}")
+        if alpha is not None and not 0 <= alpha <= 1:
+            raise ValueError(f"alpha must lie in [0, 1], got {alpha}")
+        self.gamma = gamma
+        self.alpha = alpha
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the mean loss; labels may lie between 0 and 1."""
+        entropy = F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
+        probability = logits.sigmoid()
+        miss = labels * (1 - probability) + (1 - labels) * probability
+        loss = miss**self.gamma * entropy
+        if self.alpha is not None:
+            loss = loss * (labels * self.alpha + (1 - labels) * (1 - self.alpha))
+        return loss.mean()

@@ -11,11 +11,14 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from deepfake import calibration
+from deepfake.errors import DeepfakeError
+from deepfake.finetuning import distances
 from deepfake.losses import BinaryCrossEntropy
 from deepfake.metrics import VideoMetrics
+from deepfake.mixing import Mixing
+from deepfake.optimizers import SAM, OptimizerFactory
 from deepfake.types import FaceBatch
 
-OptimizerFactory = Callable[[Iterable[Any]], Optimizer]
 SchedulerFactory = Callable[[Optimizer], LRScheduler]
 
 
@@ -29,12 +32,17 @@ class FakeClassifier(LightningModule):
 
     Args:
         network: Maps faces (B, 3, H, W) to logits (B,), higher meaning fake.
-        criterion: Maps logits (B,) and labels (B,) to a loss; its `prepare(real, fake)`, if it has
-            one, is told how many faces of each class an epoch shows.
+        criterion: Maps logits (B,) and labels (B,) to a loss, and features (B, D) as a third where
+            it has `uses_features`; its `prepare(real, fake)`, if it has one, is told how many faces
+            of each class an epoch shows.
         optimizer: Made with the parameters that require a gradient.
         lr_scheduler: Made with the optimizer; stepped once an epoch.
         network_spec: Class path and arguments that rebuild the network, kept in checkpoints. The
             command line fills it in.
+        layer_decay: Factor of the learning rate from each block of the backbone to the one before
+            it, in (0, 1]; what follows the backbone learns at the full rate. None leaves all alike.
+        mixing: Mixes the faces of each training batch.
+        compile_network: Compile the network with torch.compile before the first step.
     """
 
     def __init__(
@@ -44,13 +52,28 @@ class FakeClassifier(LightningModule):
         optimizer: OptimizerFactory = adamw,
         lr_scheduler: SchedulerFactory | None = None,
         network_spec: dict[str, Any] | None = None,
+        layer_decay: float | None = None,
+        mixing: Mixing | None = None,
+        compile_network: bool = False,
     ) -> None:
         super().__init__()
+        if layer_decay is not None and not 0 < layer_decay <= 1:
+            raise ValueError(f"layer_decay must lie in (0, 1], got {layer_decay}")
         self.network = network.to(memory_format=torch.channels_last)
         self.criterion = criterion or BinaryCrossEntropy()
         self.make_optimizer = optimizer
         self.make_scheduler = lr_scheduler
         self.network_spec = network_spec
+        self.layer_decay = layer_decay
+        self.mixing = mixing
+        self.compile_network = compile_network
+        self.lr: float | None = None  # what Lightning's LearningRateFinder sets
+        self.uses_features = bool(getattr(self.criterion, "uses_features", False))
+        if self.uses_features and (mixing or compile_network):
+            raise ValueError(
+                f"{type(self.criterion).__name__} compares the features of whole faces; it goes "
+                "neither with mixing nor with compile_network"
+            )
         self._calibration: dict[str, Any] | None = None
         self.val_metrics = VideoMetrics(prefix="val/")
         self.test_metrics = VideoMetrics(prefix="test/")
@@ -63,18 +86,54 @@ class FakeClassifier(LightningModule):
         return logits.float()
 
     def _step(self, batch: FaceBatch, split: str) -> tuple[Tensor, Tensor]:
-        logits = self(batch["face"])
-        loss: Tensor = self.criterion(logits, batch["label"])
-        self.log(
-            f"{split}/loss",
-            loss,
-            prog_bar=True,
-            on_step=False,
-            on_epoch=True,
-            batch_size=len(logits),
-            sync_dist=split != "train",
-        )
+        loss: Tensor
+        if self.uses_features:
+            logits, features = self.logits_and_features(batch["face"])
+            loss = self.criterion(logits, batch["label"], features)
+        else:
+            logits = self(batch["face"])
+            loss = self.criterion(logits, batch["label"])
+        if split != "train" or not getattr(self._plain_optimizer(), "perturbed", False):
+            self.log(
+                f"{split}/loss",
+                loss,
+                prog_bar=True,
+                on_step=False,
+                on_epoch=True,
+                batch_size=len(logits),
+                sync_dist=True,
+            )
         return loss, logits
+
+    def logits_and_features(self, faces: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits (B,), and features (B, D) from the same pass."""
+        found: list[Tensor] = []
+        network: Any = self.network
+        inner = network.forward_features
+
+        def keep(*arguments: Tensor) -> Tensor:
+            found.append(inner(*arguments))
+            return found[-1]
+
+        network.forward_features = keep  # on the instance, for this pass
+        try:
+            logits = self(faces)
+        finally:
+            del network.forward_features
+        if not found:
+            raise DeepfakeError(
+                f"{type(network).__name__}.forward does not call its forward_features, which "
+                f"{type(self.criterion).__name__} needs. Take another loss."
+            )
+        return logits, found[-1]
+
+    def _plain_optimizer(self) -> Any:  # noqa: ANN401
+        return self.optimizers(use_pl_optimizer=False)
+
+    def on_train_batch_start(self, batch: FaceBatch, batch_idx: int) -> None:  # noqa: ARG002
+        """Mix a training batch in place, once; SAM's second pass sees the same mix."""
+        if self.mixing is not None:
+            batch.update(self.mixing(batch))
 
     def on_fit_start(self) -> None:
         """Tell the criterion how many faces there are of each class."""
@@ -82,6 +141,8 @@ class FakeClassifier(LightningModule):
         prepare = getattr(self.criterion, "prepare", None)
         if prepare is not None and data is not None:
             prepare(*data.class_counts)
+        if self.compile_network:
+            self.network.compile()  # in place, so that the names of its weights stay
 
     def training_step(self, batch: FaceBatch, batch_idx: int) -> Tensor:  # noqa: ARG002
         """Return the loss of a batch."""
@@ -132,10 +193,55 @@ class FakeClassifier(LightningModule):
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401  Lightning's own type is private
         """Return the optimizer, with its scheduler where there is one."""
-        optimizer = self.make_optimizer([p for p in self.parameters() if p.requires_grad])
-        if self.make_scheduler is None:
+        optimizer, scheduler = self.build_optimizer()
+        if isinstance(optimizer, SAM):
+            self._check_sam()
+        if scheduler is None:
             return optimizer
-        return {"optimizer": optimizer, "lr_scheduler": self.make_scheduler(optimizer)}
+        return {"optimizer": optimizer, "lr_scheduler": scheduler}
+
+    def build_optimizer(self) -> tuple[Optimizer, LRScheduler | None]:
+        """Return a new optimizer and scheduler.
+
+        Raises:
+            DeepfakeError: Their settings are wrong.
+        """
+        try:
+            optimizer = self.make_optimizer(self._parameter_groups())
+            for group in optimizer.param_groups:
+                rate = group["lr"] if self.lr is None else self.lr
+                group["lr"] = rate * group.pop("lr_factor", 1.0)
+            scheduler = None if self.make_scheduler is None else self.make_scheduler(optimizer)
+        except (ValueError, TypeError) as error:
+            raise DeepfakeError(f"The optimizer or its schedule refuses: {error}") from error
+        return optimizer, scheduler
+
+    def _parameter_groups(self) -> list[Any]:
+        """Return the parameters that learn, in groups of one learning rate."""
+        learning = {name: p for name, p in self.named_parameters() if p.requires_grad}
+        if self.layer_decay is None:
+            return list(learning.values())
+        away = {f"network.{name}": n for name, n in distances(self.network).items()}
+        groups: dict[int, list[nn.Parameter]] = {}
+        for name, parameter in learning.items():
+            groups.setdefault(away.get(name, 0), []).append(parameter)
+        return [
+            {"params": parameters, "lr_factor": self.layer_decay**n}
+            for n, parameters in sorted(groups.items())
+        ]
+
+    def _check_sam(self) -> None:
+        """Refuse what would make SAM's two passes disagree."""
+        trainer = self.trainer
+        wrong = None
+        if trainer.precision == "16-mixed":
+            wrong = "loss scaling (precision 16-mixed); take bf16-mixed or 32-true"
+        elif trainer.accumulate_grad_batches != 1:
+            wrong = "gradient accumulation; set trainer.accumulate_grad_batches to 1"
+        elif type(trainer.strategy).__name__ in ("FSDPStrategy", "DeepSpeedStrategy"):
+            wrong = "sharded parameters, whose norm no process knows; take strategy ddp"
+        if wrong is not None:
+            raise DeepfakeError(f"SAM does not go with {wrong}.")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep beside the weights all that predict needs; plain types only, see `checkpoints`."""
@@ -149,4 +255,5 @@ class FakeClassifier(LightningModule):
             "preprocess": asdict(data.preprocess) if data is not None else None,
             "calibration": self._calibration,
             "aggregation": "worst_person",
+            "frames": getattr(data, "frames", 1),
         }

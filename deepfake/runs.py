@@ -2,6 +2,7 @@
 
 import csv
 import json
+import logging
 import os
 import platform
 import subprocess
@@ -15,10 +16,16 @@ from typing import Any
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from deepfake.checkpoints import sha256
+from deepfake.data.datamodule import FaceDataModule
+from deepfake.data.splits import SPLITS, write_splits
 from preprocessing.manifest import MANIFEST
+
+logger = logging.getLogger(__name__)
 
 RUNS = Path("runs")
 BEST, LAST, LATEST = "best.ckpt", "last.ckpt", "latest"
+CONFIG, METRICS, FACTS = "config.yaml", "metrics.csv", "run.json"
+SHOWN = ("train/loss", "val/loss", "val/video_auroc")
 PACKAGES = ("torch", "torchvision", "pytorch-lightning", "timm", "albumentations", "numpy")
 
 
@@ -55,10 +62,19 @@ class RunRecorder(Callback):
         self.folder = folder
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
-        """Write `run.json`."""
+        """Write `run.json`, which a run that goes on adds to, and `splits.csv`."""
         if trainer.is_global_zero:
             data = getattr(trainer, "datamodule", None)
-            write_json(self.folder / "run.json", circumstances(getattr(data, "root", None)))
+            record(self.folder, circumstances(getattr(data, "root", None)))
+            if isinstance(data, FaceDataModule):
+                write_splits(self.folder / SPLITS, data.plan.assignment)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        """Say how far it is, in a line."""
+        values = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        shown = [f"{name} {values[name]:.4f}" for name in SHOWN if name in values]
+        if trainer.is_global_zero:
+            logger.info("epoch %d: %s", trainer.current_epoch, ", ".join(shown))
 
     def on_save_checkpoint(
         self,
@@ -128,10 +144,19 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
+def record(folder: Path, facts: dict[str, Any]) -> None:
+    """Write `run.json`, or add to that of a run that goes on."""
+    path = folder / FACTS
+    if path.is_file():
+        first: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        facts = {**first, "resumed": [*first.get("resumed", []), facts]}
+    write_json(path, facts)
+
+
 def read_curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
     """Return the values of `metrics.csv`: name -> (epoch, value), one an epoch, finite only."""
     curves: dict[str, dict[int, float]] = {}
-    path = folder / "metrics.csv"
+    path = folder / METRICS
     if not path.is_file():
         return {}
     with path.open(encoding="utf-8", newline="") as file:
@@ -140,6 +165,24 @@ def read_curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
                 if "/" in name and text and text != "nan":
                     curves.setdefault(name, {})[int(float(row["epoch"]))] = float(text)
     return {name: sorted(values.items()) for name, values in curves.items()}
+
+
+def final_measures(folder: Path) -> tuple[int, dict[str, float], dict[str, float]]:
+    """Return the best epoch, and the measures of its validation and of the test, by name."""
+    curves = read_curves(folder)
+    areas = curves.get("val/video_auroc", [])
+    epoch = max(areas, key=lambda pair: (pair[1], -pair[0]))[0] if areas else 0
+    val = {
+        name.removeprefix("val/"): dict(values)[epoch]
+        for name, values in curves.items()
+        if name.startswith("val/") and epoch in dict(values)
+    }
+    test = {
+        name.removeprefix("test/"): values[-1][1]
+        for name, values in curves.items()
+        if name.startswith("test/")
+    }
+    return epoch, val, test
 
 
 def draw_curves(folder: Path) -> Path | None:

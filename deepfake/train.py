@@ -1,15 +1,12 @@
 """Train a detector: `python -m deepfake.train`, with `--config FILE` for another experiment."""
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from deepfake.console import DONE, run
+from deepfake.console import DONE, INTERRUPTED, run
 from deepfake.errors import DeepfakeError
-
-if TYPE_CHECKING:
-    pass
 
 HELP = """\
 usage: python -m deepfake.train [--config FILE ...] [--SETTING VALUE ...]
@@ -26,7 +23,8 @@ video AUROC, test it, and write runs/<time>/ (config, metrics.csv, best.ckpt, cu
   --trainer.max_epochs N      epochs at most
   --trainer.precision P       such as bf16-mixed
   --seed_everything N         seed (default: 0)
-  --ckpt_path FILE|last       go on with a run; last is runs/latest/last.ckpt
+  --ckpt_path FILE|last       go on with a run in its folder, with its settings; last is
+                              runs/latest/last.ckpt
   --print_config              print every setting with its value and stop
   --help_all                  describe every setting
   --help_class CLASS          describe the settings of a network, optimizer or loss
@@ -53,9 +51,34 @@ def main(argv: Sequence[str] | None = None) -> int:
     from deepfake.training import train
 
     renamed = [_renamed(argument) for argument in arguments]
-    folder = train(["--config", str(config_folder() / "default.yaml"), *renamed])
-    print(f"next: python -m deepfake.predict clip.mp4  (uses {folder / 'best.ckpt'})")
+    try:
+        folder = train(["--config", str(config_folder() / "default.yaml"), *renamed])
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    if (folder / "best.ckpt").is_file() and int(os.environ.get("LOCAL_RANK", "0")) == 0:
+        print_measures(folder)
+        print(f"next: python -m deepfake.predict clip.mp4  (uses {folder / 'best.ckpt'})")
     return DONE
+
+
+def print_measures(folder: Path) -> None:
+    """Print the measures of a run as a table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from deepfake.runs import final_measures
+
+    epoch, val, test = final_measures(folder)
+    table = Table("measure", f"validation, epoch {epoch}", "test", title=str(folder))
+    for name in dict.fromkeys([*sorted(val), *sorted(test)]):
+        table.add_row(name, _number(val.get(name)), _number(test.get(name)))
+    Console().print(table)
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return str(int(value)) if value.is_integer() and value > 1 else f"{value:.4f}"
 
 
 def _renamed(argument: str) -> str:

@@ -1,5 +1,6 @@
 """What `python -m deepfake.train` does, through LightningCLI."""
 
+import argparse
 import logging
 import sys
 import warnings
@@ -9,25 +10,39 @@ from typing import Any
 
 import torch
 from pytorch_lightning import Trainer
-from pytorch_lightning.callbacks import Callback, ModelCheckpoint, RichProgressBar
+from pytorch_lightning.callbacks import Callback, ModelCheckpoint, ModelSummary, RichProgressBar
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
-from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
+from pytorch_lightning.loggers import Logger, TensorBoardLogger
+from pytorch_lightning.utilities.exceptions import MisconfigurationException, SIGTERMException
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from deepfake.data.datamodule import FaceDataModule
-from deepfake.errors import DeepfakeError
+from deepfake.errors import CheckpointError, DeepfakeError
 from deepfake.models.backbones import LITE0, lite0_imagenet_weights
 from deepfake.module import FakeClassifier
-from deepfake.runs import BEST, LAST, LATEST, RUNS, RunRecorder, link_latest, new_run
+from deepfake.resuming import SeedEachBatch, Start, check_contents, continued_csv, find_start
+from deepfake.runs import BEST, LAST, RUNS, RunRecorder, link_latest, new_run
 
 logger = logging.getLogger(__name__)
 
 MONITOR = "val/video_auroc"
+TERMINATED = 143  # 128 + SIGTERM, as a shell reports it
+LONGEST = 400  # characters of an error; jsonargparse lists all that a setting may be
+BAD_SETTINGS = (DeepfakeError, ValueError, TypeError, ImportError, MisconfigurationException)
 
 
 class TrainCLI(LightningCLI):
-    """LightningCLI that makes the run's folder and tells the classifier its network's arguments."""
+    """LightningCLI that makes the run's folder and tells the classifier its network's arguments.
+
+    Args:
+        start: What the run goes on from.
+    """
 
     folder: Path
+
+    def __init__(self, *args: Any, start: Start, **kwargs: Any) -> None:  # noqa: ANN401
+        self.start = start
+        super().__init__(*args, **kwargs)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add where to go on from, and where runs go."""
@@ -36,6 +51,13 @@ class TrainCLI(LightningCLI):
         )
         parser.add_argument("--runs", default=str(RUNS), help="folder of runs")
         parser.add_argument("--test", type=bool, default=True, help="test the best checkpoint")
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:  # noqa: ANN401
+        """Parse; what is wrong becomes one line."""
+        try:
+            self.config = parser.parse_args(args)
+        except argparse.ArgumentError as error:
+            raise DeepfakeError(in_one_line(error)) from error
 
     def before_instantiate_classes(self) -> None:
         """Drop ImageNet weights that are not installed, with a word."""
@@ -54,8 +76,17 @@ class TrainCLI(LightningCLI):
 
     def instantiate_classes(self) -> None:
         """Build all, then note on the classifier how to rebuild its network."""
-        self.folder = new_run(Path(self.config.runs))
-        super().instantiate_classes()
+        runs = Path(self.config.runs)
+        if self.start.run is not None:
+            self.folder = self.start.run
+        else:  # the first process makes the folder; the others hear of it when training ends
+            self.folder = new_run(runs) if rank_zero_only.rank == 0 else runs
+        try:
+            super().instantiate_classes()
+            self.model.build_optimizer()
+        except BAD_SETTINGS as error:
+            remove_if_empty(self.folder)
+            raise DeepfakeError(in_one_line(error)) from error
         self.model.network_spec = plain(self.config.model.network)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:  # noqa: ANN401
@@ -63,15 +94,21 @@ class TrainCLI(LightningCLI):
         asked = self.config.trainer
         if asked.logger in (None, True):
             kwargs["logger"] = self._loggers()
-        kwargs["callbacks"] = [*self._callbacks(), *(kwargs.pop("callbacks", None) or [])]
+        own = self._callbacks()
+        if asked.enable_model_summary is not False:
+            own.append(ModelSummary())  # Lightning's own choice beside a rich bar prints on stdout
+        if asked.enable_progress_bar is None:
+            kwargs["enable_progress_bar"] = sys.stderr.isatty()
+            if sys.stderr.isatty():
+                own.append(RichProgressBar(console_kwargs={"stderr": True}))
+        kwargs["callbacks"] = [*own, *(self._get(self.config_init, "trainer.callbacks") or [])]
         kwargs["default_root_dir"] = str(self.folder)
         return super().instantiate_trainer(**kwargs)
 
     def _loggers(self) -> list[Logger]:
-        root = str(self.folder)
         return [
-            CSVLogger(root, name="", version=""),
-            TensorBoardLogger(root, name="", version="tensorboard"),
+            continued_csv(self.folder, self.start.epoch),
+            TensorBoardLogger(str(self.folder), name="", version="tensorboard"),
         ]
 
     def _callbacks(self) -> list[Callback]:
@@ -80,13 +117,19 @@ class TrainCLI(LightningCLI):
             filename=Path(BEST).stem,
             monitor=MONITOR,
             mode="max",
-            save_last=True,
             enable_version_counter=False,
         )
-        callbacks: list[Callback] = [best, RunRecorder(self.folder)]
-        if sys.stderr.isatty():
-            callbacks.append(RichProgressBar())
-        return callbacks
+        last = LastCheckpoint(
+            dirpath=self.folder,
+            filename=Path(LAST).stem,
+            save_on_train_epoch_end=True,
+            enable_version_counter=False,
+        )
+        return [best, last, SeedEachBatch(), RunRecorder(self.folder)]
+
+
+class LastCheckpoint(ModelCheckpoint):
+    """Keep the end of each epoch; a class of its own, so that users can add a ModelCheckpoint."""
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401
@@ -105,36 +148,47 @@ def plain(value: Any) -> Any:  # noqa: ANN401
 def train(arguments: Sequence[str]) -> Path:
     """Train as the arguments say; return the run's folder.
 
+    Args:
+        arguments: Of the command line. With `--ckpt_path` of a run's last.ckpt the run goes on in
+            its folder with its settings, which arguments may change.
+
     Raises:
-        DeepfakeError: There is nothing to train on, or nothing to go on from.
+        DeepfakeError: The settings are wrong, there is nothing to train on, or nothing to go on
+            from.
     """
     _quieten()
+    start = find_start(arguments)
     cli = TrainCLI(
         FakeClassifier,
         FaceDataModule,
-        args=list(arguments),
+        args=start.arguments,
         run=False,
         save_config_callback=SaveConfigCallback,
         save_config_kwargs={"overwrite": True, "config_filename": "config.yaml"},
         seed_everything_default=0,
         trainer_defaults={"num_sanity_val_steps": 0},
+        parser_kwargs={"exit_on_error": False, "allow_abbrev": False},
+        start=start,
     )
-    resume = _checkpoint(cli.config.ckpt_path, Path(cli.config.runs))
     try:
+        if start.checkpoint is not None:
+            check_contents(start.checkpoint, cli.model.network_spec)
         cli.datamodule.setup()
-        cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=resume)
+        _fit(cli)
     except DeepfakeError:
-        _remove_if_empty(cli.folder)
+        remove_if_empty(cli.folder)
         raise
-    if cli.trainer.interrupted:
-        raise KeyboardInterrupt
+    cli.folder = cli.trainer.strategy.broadcast(cli.folder)
+    if cli.trainer.fast_dev_run:
+        return cli.folder
     best = cli.folder / BEST
     if not best.is_file():
         raise DeepfakeError(
             f"No checkpoint was kept in {cli.folder}: {MONITOR} was never a number. Validation "
             "needs real and fake videos."
         )
-    link_latest(cli.folder)
+    if cli.trainer.is_global_zero:
+        link_latest(cli.folder)
     if len(cli.datamodule.sides["test"].label) == 0:
         logger.info("No video is on the test side, so nothing is tested.")
     elif cli.config.test:
@@ -142,17 +196,43 @@ def train(arguments: Sequence[str]) -> Path:
     return cli.folder
 
 
-def _checkpoint(asked: str | None, runs: Path) -> str | None:
-    if asked is None:
-        return None
-    path = runs / LATEST / LAST if asked == "last" else Path(asked)
-    if not path.is_file():
-        raise DeepfakeError(f"No checkpoint to go on from at {path}. Leave --ckpt_path out.")
-    return str(path.resolve())
+def _fit(cli: TrainCLI) -> None:
+    checkpoint = cli.start.checkpoint
+    path = None if checkpoint is None else str(checkpoint)
+    try:
+        cli.trainer.fit(cli.model, datamodule=cli.datamodule, ckpt_path=path, weights_only=True)
+    except SIGTERMException:
+        logger.error("stopped by SIGTERM; %s", how_to_go_on(cli.folder))
+        sys.exit(TERMINATED)
+    except SystemExit:
+        if cli.trainer.interrupted:  # Lightning turns KeyboardInterrupt into an exit
+            logger.error("interrupted; %s", how_to_go_on(cli.folder))
+            raise KeyboardInterrupt from None
+        raise
+    except MisconfigurationException as error:
+        raise DeepfakeError(in_one_line(error)) from error
+    except RuntimeError as error:
+        if checkpoint is None or "loading state_dict" not in str(error):
+            raise
+        raise CheckpointError(f"{checkpoint} does not fit: {in_one_line(error)}") from error
 
 
-def _remove_if_empty(folder: Path) -> None:
-    if not any(folder.iterdir()):
+def how_to_go_on(folder: Path) -> str:
+    """Return the advice for a run that stopped early."""
+    if (folder / LAST).is_file():
+        return f"go on with `python -m deepfake.train --ckpt_path {folder / LAST}`"
+    return "no epoch had ended, so there is nothing to go on from"
+
+
+def in_one_line(error: BaseException) -> str:
+    """Return an error's message without line breaks, its middle left out where it is long."""
+    text = " ".join(str(error).split())
+    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
+
+
+def remove_if_empty(folder: Path) -> None:
+    """Remove the folder of a run that never began."""
+    if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
 
 
@@ -160,7 +240,17 @@ def _quieten() -> None:
     """Leave out Lightning's advice that does not apply."""
     for name in ("pytorch_lightning.utilities.rank_zero", "pytorch_lightning.accelerators.cuda"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    warnings.filterwarnings("ignore", message=".*`isinstance\\(treespec, LeafSpec\\)`.*")
-    warnings.filterwarnings("ignore", message="The number of training batches .* is smaller than")
+    for message in (
+        ".*does not have many workers.*",
+        ".*`isinstance\\(treespec, LeafSpec\\)`.*",
+        "The number of training batches .* is smaller than",
+        "Found .* module\\(s\\) in eval mode",  # frozen batch norms
+        "Precision .* is not supported by the model summary",
+        "The dirpath has changed from",  # a new run from an old one's checkpoint
+        "Experiment logs directory .* exists and is not empty",  # it holds config.yaml
+        "Checkpoint directory .* exists and is not empty",
+        "(?s).*JsonargparseDeprecationWarning",  # about what LightningCLI 2.6 calls
+        "(?s).* was deprecated in v4",
+    ):
+        warnings.filterwarnings("ignore", message=message)
     torch.set_float32_matmul_precision("high")

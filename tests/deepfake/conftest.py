@@ -1,5 +1,6 @@
-"""A small checkpoint, as training writes it."""
+"""A small checkpoint, as training writes it, and a small folder of drawn faces to train on."""
 
+import importlib.util
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -43,3 +44,26 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def contents() -> dict[str, Any]:
     """What such a file holds, to be changed."""
     return checkpoint_contents()
+
+
+@pytest.fixture(scope="session")
+def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight people, each with two crops of a real video and two of a fake made from it."""
+    spec = importlib.util.spec_from_file_location(
+        "drawn_faces", Path(__file__).parent / "data" / "conftest.py"
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    drawn = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(drawn)
+    rows = []
+    for person in range(8):
+        split = "train" if person < 4 else "val" if person < 6 else "test"
+        for t in range(2):
+            at = {"time_s": t / 2, "split": split}
+            rows.append(drawn.make_row(f"real/p{person}", t, label=0, **at))
+            rows.append(
+                drawn.make_row(f"fake/p{person}", t, label=1, source=f"real/p{person}", **at)
+            )
+    folder: Path = drawn.write_folder(tmp_path_factory.mktemp("data") / "faces", rows)
+    return folder

@@ -1,0 +1,41 @@
+import pytest
+import torch
+
+from deepfake.mixing import CutMix, Mixing, Mixup
+from deepfake.types import FaceBatch
+
+
+def batch(*shape: int) -> FaceBatch:
+    """Face i is i everywhere; labels alternate."""
+    count = shape[0]
+    numbers = torch.arange(count)
+    face = numbers.float().reshape(count, *([1] * (len(shape) - 1))).expand(shape).clone()
+    label = (numbers % 2).float()
+    return {"face": face, "label": label, "video": numbers, "track": numbers, "index": numbers}
+
+
+@pytest.mark.parametrize("mixing", [Mixup(1.0), CutMix(1.0)], ids=["mixup", "cutmix"])
+@pytest.mark.parametrize("shape", [(2, 3, 16, 16), (2, 4, 3, 16, 16)], ids=["faces", "clips"])
+def test_labels_are_mixed_as_the_pixels_are(mixing: Mixing, shape: tuple[int, ...]) -> None:
+    for seed in range(20):
+        torch.manual_seed(seed)
+        given = batch(*shape)
+        mixed = mixing(given)
+        share_of_1 = mixed["face"].flatten(1).mean(dim=1)  # face 0 is black, face 1 is white
+        torch.testing.assert_close(mixed["label"], share_of_1, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(given["face"], batch(*shape)["face"])
+        assert torch.equal(mixed["video"], given["video"])
+
+
+def test_cutmix_replaces_a_rectangle() -> None:
+    torch.manual_seed(3)
+    face, share = CutMix().mix(torch.zeros(1, 3, 20, 30), torch.ones(1, 3, 20, 30), 0.5)
+    rows, columns = face[0, 0].any(dim=1).sum(), face[0, 0].any(dim=0).sum()
+    assert float(face[0, 0].sum()) == float(rows * columns)
+    assert share == pytest.approx(1 - float(rows * columns) / 600)
+    assert 0 < share < 1
+
+
+def test_alpha_is_positive() -> None:
+    with pytest.raises(ValueError, match="alpha"):
+        Mixup(0.0)
