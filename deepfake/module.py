@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -42,6 +43,8 @@ class FakeClassifier(LightningModule):
         layer_decay: Factor of the learning rate from each block of the backbone to the one before
             it, in (0, 1]; what follows the backbone learns at the full rate. None leaves all alike.
         mixing: Mixes the faces of each training batch.
+        start_from: Checkpoint whose weights the network starts with; unlike `ckpt_path`, epochs,
+            learning rate and settings are those of a new run.
         compile_network: Compile the network with torch.compile before the first step.
     """
 
@@ -54,6 +57,7 @@ class FakeClassifier(LightningModule):
         network_spec: dict[str, Any] | None = None,
         layer_decay: float | None = None,
         mixing: Mixing | None = None,
+        start_from: Path | None = None,
         compile_network: bool = False,
     ) -> None:
         super().__init__()
@@ -66,6 +70,7 @@ class FakeClassifier(LightningModule):
         self.network_spec = network_spec
         self.layer_decay = layer_decay
         self.mixing = mixing
+        self.start_from = start_from
         self.compile_network = compile_network
         self.lr: float | None = None  # what Lightning's LearningRateFinder sets
         self.uses_features = bool(getattr(self.criterion, "uses_features", False))
@@ -134,6 +139,19 @@ class FakeClassifier(LightningModule):
         """Mix a training batch in place, once; SAM's second pass sees the same mix."""
         if self.mixing is not None:
             batch.update(self.mixing(batch))
+
+    def setup(self, stage: str) -> None:
+        """Take the weights to start from; those of a run that goes on replace them later."""
+        if stage == "fit" and self.start_from is not None:
+            from deepfake.checkpoints import load_network
+
+            try:
+                self.network.load_state_dict(load_network(Path(self.start_from))[0].state_dict())
+            except RuntimeError as error:
+                raise DeepfakeError(
+                    f"The weights of {self.start_from} do not fit {type(self.network).__name__} "
+                    "with these arguments. Give the configuration that it was trained with."
+                ) from error
 
     def on_fit_start(self) -> None:
         """Tell the criterion how many faces there are of each class."""
