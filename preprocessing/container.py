@@ -74,7 +74,11 @@ def first_stream(
         raise VideoError(f"{path.name} has no video stream (found: {kinds or 'nothing'})")
     stream = moving[0]
     if stream.width < 1 or stream.height < 1:
-        raise VideoError(f"{path.name} has frames of {stream.width}x{stream.height} pixels")
+        # So it is also where a decoder refused, while probing, to go over the limit.
+        raise VideoError(
+            f"{path.name} has frames of no size, or of more than the limit of {limits.pixels:,} "
+            "pixels"
+        )
     if stream.width * stream.height > limits.pixels:
         raise VideoError(
             f"{path.name} has frames of {stream.width}x{stream.height} pixels, over the limit of "

@@ -76,7 +76,7 @@ def run_local(
         DeepfakeError: A sandbox is asked for where there is none.
     """
     context = _context()
-    terms = _Terms(memory_bytes, timeout_s * (os.cpu_count() or 1), sandbox)
+    terms = _Terms(os.getpid(), memory_bytes, timeout_s * (os.cpu_count() or 1), sandbox)
     pending = iter(tasks)
     crew: list[_Worker] = []
     try:
@@ -122,8 +122,9 @@ def _context() -> BaseContext:
 
 @dataclass(frozen=True)
 class _Terms:
-    """Memory of a worker, processor time of a task in a sandbox, and whether it is in one."""
+    """Whose a worker is, its memory, the processor time of a task in a sandbox, and if in one."""
 
+    parent: int
     memory_bytes: int
     cpu_s: float
     sandbox: bool
@@ -185,6 +186,8 @@ def _serve(pipe: Connection, function: Callable[[Any], Any], terms: _Terms) -> N
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != terms.parent:  # it was killed before it could be said
+            return
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash leaves no faces on the disk
     _limit_memory(terms.memory_bytes)
     refusal = _confine() if terms.sandbox else ""

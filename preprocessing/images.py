@@ -7,8 +7,16 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import (  # a format can be opened only where its module is imported
+    BmpImagePlugin,
+    GifImagePlugin,
+    ImageOps,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
 from PIL import Image as Pillow
-from PIL import ImageOps
 
 from preprocessing.errors import VideoError
 from preprocessing.types import Image
@@ -16,7 +24,17 @@ from preprocessing.types import Image
 IMAGE_SUFFIXES = frozenset([".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"])
 JPEG_QUALITY = 95
 # By content, whatever the name says. Others of Pillow's formats start programs (EPS) or are rare.
-FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "TIFF", "GIF")
+FORMATS = tuple(
+    opener.format
+    for opener in (
+        PngImagePlugin.PngImageFile,
+        JpegImagePlugin.JpegImageFile,
+        WebPImagePlugin.WebPImageFile,
+        BmpImagePlugin.BmpImageFile,
+        TiffImagePlugin.TiffImageFile,
+        GifImagePlugin.GifImageFile,
+    )
+)
 # What Pillow raises on damaged files, beside its own errors.
 _DAMAGED = (
     OSError,
@@ -30,7 +48,6 @@ _DAMAGED = (
     struct.error,
     zlib.error,
     Pillow.DecompressionBombError,
-    Pillow.DecompressionBombWarning,
 )
 
 
@@ -42,8 +59,7 @@ def read_image(path: Path, *, max_pixels: int) -> tuple[Image, str]:
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about damaged metadata
-            warnings.simplefilter("error", Pillow.DecompressionBombWarning)
+            warnings.simplefilter("ignore")  # about damaged metadata and sizes below our limit
             with Pillow.open(path, formats=FORMATS) as picture:
                 if picture.width * picture.height > max_pixels:
                     raise VideoError(
@@ -75,7 +91,7 @@ def decode_image(data: bytes) -> Image:
     Raises:
         VideoError: The bytes are no image.
     """
-    bgr = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR)
+    bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
     if bgr is None:
         raise VideoError(f"{len(data)} bytes are no image that can be read")
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
@@ -30,6 +31,7 @@ from preprocessing.pipeline import Extraction
 from preprocessing.types import Face, PreprocessOptions, Video
 
 LOCK = ".lock"
+PATIENCE_S = 2.0  # workers of a run that was killed hold its lock until they are gone as well
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _NAME_LENGTH = 80
 
@@ -72,12 +74,18 @@ def locked(folder: Path, name: str = LOCK) -> Iterator[None]:
 def _take(held: ExitStack, folder: Path, name: str, kind: int) -> None:
     with writing(folder):
         file = held.enter_context((folder / name).open("a"))
-    try:
-        fcntl.flock(file, kind | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise ManifestError(
-            f"{folder} is being written by another run. Wait for it, or name another --out."
-        ) from error
+    end = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            fcntl.flock(file, kind | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if time.monotonic() > end:
+                raise ManifestError(
+                    f"{folder} is being written by another run. Wait for it, or name another --out."
+                ) from error
+            time.sleep(0.05)
+        else:
+            return
 
 
 @contextmanager

@@ -1,0 +1,67 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from preprocessing.engines import run_local
+from tests.reliability.soak import soak_clips, soak_kills
+
+LEAK = 8 * 2**20  # bytes over 200 clips of 96x96; one leaked frame each would be 5 MiB more
+
+
+@pytest.mark.slow
+def test_memory_and_files_stay_the_same_over_many_clips(tmp_path: Path) -> None:
+    first, *_, last = soak_clips(tmp_path, 200, every=50)
+    assert last.clips == 200
+    assert last.parent_bytes - first.parent_bytes < LEAK
+    assert last.worker_bytes - first.worker_bytes < LEAK
+    assert (last.files, last.zombies) == (first.files, 0)
+
+
+@pytest.mark.slow
+def test_kills_at_random_moments_lose_nothing(tmp_path: Path) -> None:
+    hits, lost = soak_kills(tmp_path, 5, seed=1)
+    assert (hits, lost) == (5, 0)
+
+
+def sleep(task: str) -> None:
+    """Tell the process's id and wait; runs in a worker."""
+    Path(task).write_text(str(os.getpid()))
+    time.sleep(60)
+
+
+def test_workers_end_with_their_parent(tmp_path: Path) -> None:
+    script = (
+        "import sys\n"
+        "from preprocessing.engines import run_local\n"
+        "from tests.reliability.test_long_runs import sleep\n"
+        "list(run_local(sleep, [sys.argv[1]], workers=1))\n"
+    )
+    told = tmp_path / "pid"
+    root = Path(__file__).parents[2]
+    parent = subprocess.Popen([sys.executable, "-c", script, str(told)], cwd=root)
+    end = time.monotonic() + 60
+    while not (told.exists() and told.read_text()) and time.monotonic() < end:
+        time.sleep(0.05)
+    worker = int(told.read_text())
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.wait()
+    while Path(f"/proc/{worker}").exists() and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not Path(f"/proc/{worker}").exists()
+
+
+def nothing(task: int) -> int:
+    """Return the task; runs in a worker."""
+    return task
+
+
+def test_a_worker_whose_parent_is_gone_already_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "getpid", lambda: 1)  # as if the parent had been another process
+    (outcome,) = run_local(nothing, [3], workers=1)
+    assert outcome.stage == "worker"
+    assert "ended with exit status 0" in outcome.reason
