@@ -1,0 +1,1 @@
+"""Pages, tables and videos that people look at."""

@@ -1,0 +1,182 @@
+import csv
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from jsonschema import Draft202012Validator
+
+import deepfake
+from deepfake.backends import Faces, Scores
+from deepfake.checkpoints import Checkpoint, load
+from deepfake.errors import DeepfakeError
+from deepfake.inference import VideoPredictor
+from deepfake.outputs import Outputs
+from deepfake.predict import describe, main
+from deepfake.types import Interval, TrackScore, Verdict
+from preprocessing import pipeline
+from preprocessing.types import Detection, Image, PreprocessOptions
+
+Maker = Callable[..., Path]
+Numbered = Callable[..., list[Image]]
+SCHEMA = json.loads((Path(deepfake.__file__).parent / "verdict.schema.json").read_text())
+
+
+class CountingScorer:
+    """Takes clips of T faces; scores them 0.1, 0.2, ... in the order they come."""
+
+    def __init__(self) -> None:
+        self.shapes: list[tuple[int, ...]] = []
+
+    def score(self, faces: Faces) -> Scores:
+        self.shapes.append(faces.shape)
+        return 0.1 * (1 + np.arange(len(faces)))
+
+    def warm_up(self) -> None:
+        pass
+
+
+class OneFace:
+    """Finds the same face in every frame."""
+
+    def detect(self, images: Sequence[Image]) -> list[list[Detection]]:
+        points = np.array([[50, 60], [80, 60], [65, 75], [55, 90], [75, 90]], np.float32)
+        return [[Detection(0, 0.0, (40.0, 40.0, 90.0, 100.0), 1.0, points)] for _ in images]
+
+
+@pytest.fixture(scope="session")
+def loaded(checkpoint: Path) -> Checkpoint:
+    return load(checkpoint)
+
+
+@pytest.fixture(scope="session")
+def judged(loaded: Checkpoint, samples: Path) -> Verdict:
+    return VideoPredictor(loaded).predict(samples / "fake.mp4", fps=4.0)
+
+
+def test_json_keeps_its_schema(judged: Verdict) -> None:
+    Draft202012Validator.check_schema(SCHEMA)
+    plain = json.loads(json.dumps(judged.to_dict()))
+    Draft202012Validator(SCHEMA).validate(plain)
+    empty = Verdict(
+        "a.mp4", "undecided", None, 0.5, reason="no face", provenance=plain["provenance"]
+    )
+    Draft202012Validator(SCHEMA).validate(json.loads(json.dumps(empty.to_dict())))
+    assert list(Draft202012Validator(SCHEMA).iter_errors({**plain, "score": 1.5}))
+
+
+def test_frames_per_second(judged: Verdict) -> None:
+    times = [face.time_s for face in judged.faces]
+    np.testing.assert_allclose(np.diff(times), 0.25, atol=0.041)
+    assert judged.provenance["frames_wanted"] == len(times) == 16
+
+
+def test_one_person_alone(loaded: Checkpoint, samples: Path) -> None:
+    alone = VideoPredictor(loaded, only_person=0).predict(samples / "fake.mp4")
+    assert [person.track for person in alone.tracks] == [0]
+    nobody = VideoPredictor(loaded, only_person=7).predict(samples / "fake.mp4")
+    assert (nobody.label, nobody.score) == ("undecided", None)
+    assert nobody.reason == "there is no person 7 (found: 0)"
+
+
+def test_a_network_of_clips_judges_stretches_of_a_track(loaded: Checkpoint, samples: Path) -> None:
+    scorer = CountingScorer()
+    temporal = replace(loaded, scorer=scorer, frames=3)
+    verdict = VideoPredictor(temporal).predict(samples / "fake.mp4")
+    assert scorer.shapes == [(2, 3, 3, 256, 256)]  # four faces: one stretch of 3, one filled up
+    assert [round(face.score, 1) for face in verdict.faces] == [0.1, 0.1, 0.1, 0.2]
+
+
+def test_memory_is_bounded_by_letting_every_second_frame_go(
+    tmp_path: Path, make_video: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = np.random.default_rng(0).integers(60, 200, (160, 160, 3), dtype=np.uint8)
+    clip = make_video(tmp_path / "a.mp4", [pixels] * 40)
+    options = PreprocessOptions()
+    whole = pipeline.extract_faces(clip, options, OneFace(), fps=25.0)
+    crop = whole.faces[0].image.nbytes
+    assert (len(whole.faces), whole.stride) == (40, 1)
+    monkeypatch.setattr(pipeline, "MAX_CROP_BYTES", 12 * crop)
+    monkeypatch.setattr(pipeline, "BATCH_PIXELS", 3 * 160 * 160)
+    thinned = pipeline.extract_faces(clip, options, OneFace(), fps=25.0)
+    assert thinned.stride == 4
+    assert [face.detection.frame for face in thinned.faces] == list(range(0, 40, 4))
+    assert len(pipeline.extract_faces(clip, options, OneFace()).faces) == 32
+
+
+def test_table_and_errors(
+    checkpoint: Path, samples: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(samples / "real.mp4", tmp_path / "a,b.mp4")
+    (tmp_path / "bad.mp4").write_text("no video")
+    for name in ("t.csv", "t.parquet"):
+        table = tmp_path / name
+        arguments = ["--checkpoint", str(checkpoint), "--frames", "1", "--table", str(table)]
+        assert main([str(tmp_path), *arguments]) == 1
+    with (tmp_path / "t.csv").open(newline="") as stream:
+        good, bad = csv.DictReader(stream)
+    assert good["video"].endswith("a,b.mp4")
+    assert (good["people"], good["faces"], good["threshold"]) == ("1", "1", "0.5")
+    assert (bad["label"], bad["score"]) == ("error", "")
+    assert "bad.mp4" in bad["reason"]
+    assert pq.read_table(tmp_path / "t.parquet").to_pylist()[0]["score"] == float(good["score"])
+
+
+@pytest.mark.parametrize("option", ["--report", "--annotate", "--table", "--json"])
+def test_what_cannot_be_written_is_said_before_any_work(
+    option: str, tmp_path: Path, samples: Path
+) -> None:
+    (tmp_path / "file").touch()
+    target = tmp_path / "file" / "inside.csv"
+    with pytest.raises(DeepfakeError, match=r"inside\.csv: Not a directory"):
+        main([str(samples / "real.mp4"), option, str(target), "--checkpoint", "none"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--fps", "0"], "--fps must be above 0"),
+        (["--fps", "2", "--frames", "3"], "exclude each other"),
+        (["--only-person", "-1"], "--only-person"),
+        (["--table", "a.txt"], r"\.csv or \.parquet"),
+    ],
+)
+def test_senseless_arguments(arguments: list[str], words: str) -> None:
+    with pytest.raises(DeepfakeError, match=words):
+        main(["a.mp4", *arguments])
+
+
+def test_no_camera_is_one_line(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["97", "--checkpoint", str(checkpoint), "--end", "1"]) == 2
+    errors = capsys.readouterr().err.strip().splitlines()
+    assert errors[-1].startswith("error: ")
+    assert "camera 97 cannot be opened" in errors[-1]
+
+
+def test_words_and_notebook_tell_when() -> None:
+    verdict = Verdict(
+        "<b>.mp4",
+        "fake",
+        0.9,
+        0.5,
+        tracks=(TrackScore(0, 0.9, 8, 0.0, 9.0),),
+        intervals=(Interval(track=0, start_s=2.0, end_s=5.5, score=0.97),),
+    )
+    assert describe(verdict).splitlines() == [
+        "<b>.mp4: FAKE (score 0.900, threshold 0.500)",
+        "  person 0: 0.900  0.0-9.0 s  8 faces",
+        "    looks fake 2.0-5.5 s (0.970)",
+    ]
+    shown = verdict._repr_html_()
+    assert "&lt;b&gt;.mp4" in shown
+    assert "2.0\N{EN DASH}5.5 s" in shown
+
+
+def test_nothing_to_write_writes_nothing(tmp_path: Path) -> None:
+    Outputs().prepare()
+    Outputs().finish([], [])
+    assert not list(tmp_path.iterdir())
