@@ -155,12 +155,15 @@ def is_done(folder: Path, video: Video) -> bool:
 
 def named(video: Video) -> Video:
     """Return the video under names that any file can hold: undecodable bytes are escaped."""
-    texts = {
-        field: _text(getattr(video, field))
-        for field in ("name", "dataset", "method", "compression", "source")
-        if getattr(video, field)
-    }
-    return replace(video, identities=tuple(map(_text, video.identities)), **texts)
+    return replace(
+        video,
+        name=_text(video.name),
+        dataset=_text(video.dataset),
+        method=_text(video.method),
+        compression=_text(video.compression),
+        source=None if video.source is None else _text(video.source),
+        identities=tuple(map(_text, video.identities)),
+    )
 
 
 def _text(name: str) -> str:

@@ -90,7 +90,7 @@ def photograph(file_format: str, *, images: int = 1, mode: str = "RGB", **option
     pictures = [Pillow.fromarray(image).convert(mode) for image in faces()[:images]]
     file = io.BytesIO()
     more = {"save_all": True, "append_images": pictures[1:]} if images > 1 else {}
-    pictures[0].save(file, format=file_format, **more, **options)  # type: ignore[arg-type]
+    pictures[0].save(file, format=file_format, **more, **options)
     return file.getvalue()
 
 

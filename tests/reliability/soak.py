@@ -21,7 +21,7 @@ from preprocessing import store
 from preprocessing.batch import local_engine, preprocess_videos
 from preprocessing.engines import run_local
 from preprocessing.manifest import RECORD, VideoRecord
-from preprocessing.pipeline import Extraction, extract_faces
+from preprocessing.pipeline import Extraction, detector_for, extract_faces
 from preprocessing.types import PreprocessOptions, Video
 from tests.reliability import throw
 from tests.reliability.media import FAST, resized, video
@@ -53,7 +53,7 @@ def look(clip: Path) -> Extraction:
     """Find the faces of a clip; runs in a worker."""
     if clip.name == "deadly":
         os.kill(os.getpid(), signal.SIGKILL)
-    return extract_faces(clip, OPTIONS, throw.detector_for(OPTIONS))
+    return extract_faces(clip, OPTIONS, detector_for(OPTIONS))
 
 
 def soak_clips(folder: Path, count: int, *, every: int) -> Iterator[Figures]:

@@ -41,7 +41,8 @@ class Brightness:
 
     def score(self, faces: Faces) -> Scores:
         """Return the mean (B,) of normalised faces, squeezed into [0, 1]."""
-        return np.clip(faces.mean((1, 2, 3), dtype=np.float64) / 4 + 0.5, 0, 1)
+        scores: Scores = np.clip(faces.mean((1, 2, 3), dtype=np.float64) / 4 + 0.5, 0, 1)
+        return scores
 
     def warm_up(self) -> None:
         """Do nothing."""
