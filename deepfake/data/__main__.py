@@ -1,4 +1,4 @@
-"""`python -m deepfake.data`: check a folder of crops, list the data sets, pack images."""
+"""`python -m deepfake.data`: check a folder of crops, list data sets, pack images and crops."""
 
 import argparse
 import logging
@@ -27,6 +27,12 @@ def parser() -> argparse.ArgumentParser:
     )
     pack.add_argument("root", type=Path)
     pack.add_argument("--fps", type=int, default=25, help="frames per second of the videos")
+    shard = commands.add_parser(
+        "shard", help="write the crops as WebDataset tar files, for network disks"
+    )
+    shard.add_argument("faces", type=Path, nargs="?", default=Path("data/faces"))
+    shard.add_argument("--out", type=Path, default=Path("data/shards"))
+    shard.add_argument("--size", type=float, default=512.0, help="of a tar file at most, in MB")
     return top
 
 
@@ -41,6 +47,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         videos = pack_images(arguments.root, fps=arguments.fps)
         print(f"{len(videos)} videos in {arguments.root}")
         return DONE
+    if arguments.command == "shard":
+        from deepfake.data.sharding import write_shards
+
+        count = write_shards(arguments.faces, arguments.out, megabytes=arguments.size)
+        print(f"{count} tar files in {arguments.out}")
+        print(f"next: python -m deepfake.train --data.root {arguments.out}")
+        return DONE
     from deepfake.data.sources.find import SOURCES
 
     for source in SOURCES:
@@ -50,8 +63,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _check(folder: Path, seed: int) -> int:
     from deepfake.data.leaks import describe, split_folder
+    from deepfake.data.shards import read_records
     from deepfake.data.shortcuts import shortcuts
-    from preprocessing.manifest import read_table, read_video_records
+    from preprocessing.manifest import read_table
     from preprocessing.types import Split
 
     manifest = read_table(folder)
@@ -65,7 +79,7 @@ def _check(folder: Path, seed: int) -> int:
         print(f"note: {one_line(note)}")
     for line in describe(leaks):
         print(f"leak: {one_line(line)}")
-    found = shortcuts(read_video_records(folder))
+    found = shortcuts(read_records(folder))
     for shortcut in found:
         if shortcut.strong:
             print(f"shortcut: {shortcut.name} alone gives an AUROC of {shortcut.auroc:.2f}")

@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 
 from deepfake.data.duplicates import Hashes, hash_all
-from preprocessing.manifest import MANIFEST, crop_file
+from deepfake.data.shards import crop_reader
+from preprocessing.manifest import MANIFEST
 from preprocessing.types import FaceCrop, Image
 
 logger = logging.getLogger(__name__)
@@ -57,9 +58,14 @@ def _state(rows: Sequence[FaceCrop], folder: Path) -> str:
 
 def _images(rows: Sequence[FaceCrop], folder: Path) -> Iterator[tuple[str, Image]]:
     """Yield the crops (H, W) in grey, with the key of their video."""
+    file = crop_reader(folder, [row.path for row in rows])
 
     def read(row: FaceCrop) -> Image | None:
-        image = cv2.imread(str(crop_file(folder, row.path)), cv2.IMREAD_GRAYSCALE)
+        try:
+            data = np.frombuffer(file(row.path), dtype=np.uint8)
+        except OSError:
+            return None
+        image = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE) if data.size else None
         return None if image is None else np.asarray(image, dtype=np.uint8)
 
     with ThreadPoolExecutor() as pool:

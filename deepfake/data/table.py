@@ -3,13 +3,14 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from preprocessing.errors import ManifestError
+from deepfake.data.shards import Shards
+from preprocessing.errors import ManifestError, VideoError
+from preprocessing.images import decode_image
 from preprocessing.types import Image
 
 UNLABELLED = -1
@@ -35,6 +36,7 @@ class FaceTable:
         person: Number of the crop's set of identities, -1 where unknown (N,).
         videos: Keys of the videos, strings (V,).
         datasets: Names of the data sets.
+        shards: Where the crops lie if not in files of their own.
     """
 
     folder: Path
@@ -50,6 +52,7 @@ class FaceTable:
     person: NDArray[np.int64]
     videos: pa.StringArray
     datasets: tuple[str, ...]
+    shards: Shards | None = None
 
     @classmethod
     def from_manifest(cls, folder: Path, manifest: pa.Table) -> "FaceTable":
@@ -78,6 +81,7 @@ class FaceTable:
             person=np.where(known.to_numpy(zero_copy_only=False), person, -1),
             videos=videos.dictionary,
             datasets=tuple(datasets.dictionary.to_pylist()),
+            shards=Shards.find(folder, manifest["path"].combine_chunks()),
         )
 
     def __len__(self) -> int:
@@ -88,7 +92,8 @@ class FaceTable:
         index = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
         names = ["video", "track", "time_s", "label", "centre", "landmarks", "source"]
         chosen = {name: getattr(self, name)[index] for name in [*names, "dataset", "person"]}
-        return replace(self, path=self.path.take(pa.array(index)), **chosen)
+        shards = None if self.shards is None else self.shards.take(index)
+        return replace(self, path=self.path.take(pa.array(index)), shards=shards, **chosen)
 
     def with_landmarks(self, landmarks: NDArray[np.float32]) -> "FaceTable":
         """Return the table with other landmarks (N, 5 or 68, 2)."""
@@ -97,13 +102,13 @@ class FaceTable:
     def image(self, row: int) -> Image:
         """Read one crop (H, W, 3), RGB."""
         path = self.folder / self.path[row].as_py()
-        image = cv2.imread(str(path), cv2.IMREAD_COLOR) if path.is_file() else None
-        if image is None:
-            raise ManifestError(
-                f"The crop {path} is missing or damaged. Run `python -m deepfake.preprocess` "
-                "again; it makes only what is missing."
-            )
-        return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+        try:
+            return decode_image(path.read_bytes() if self.shards is None else self.shards.read(row))
+        except (OSError, VideoError) as error:
+            make = "python -m deepfake.preprocess` again; it makes only what is missing."
+            if self.shards is not None:
+                make = "python -m deepfake.data shard` again."
+            raise ManifestError(f"The crop {path} is missing or damaged. Run `{make}") from error
 
     def points(self, row: int, image: Image) -> NDArray[np.float32]:
         """Return the landmarks of one crop (5 or 68, 2), in pixels of the crop."""

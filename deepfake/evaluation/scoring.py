@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Protocol
 
@@ -12,10 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepfake.data.groups import groups
+from deepfake.data.shards import crop_reader, read_records
 from deepfake.errors import DeepfakeError
 from deepfake.evaluation.scores import ScoreRow
 from deepfake.recipe import InputRecipe
-from preprocessing.manifest import crop_file, read_manifest, read_options, read_video_records
+from preprocessing.errors import VideoError
+from preprocessing.images import decode_image
+from preprocessing.manifest import read_manifest, read_options
 from preprocessing.types import FaceCrop, Image, PreprocessOptions
 
 logger = logging.getLogger(__name__)
@@ -51,10 +54,25 @@ def read_crop(folder: Path, crop: FaceCrop) -> Image:
     Raises:
         DeepfakeError: The file is missing or no image.
     """
-    image = cv2.imread(str(crop_file(folder, crop.path)), cv2.IMREAD_COLOR)
-    if image is None:
-        raise DeepfakeError(f"{folder / crop.path} cannot be read. Run preprocess again.")
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+    return image_reader(folder, [crop])(crop)
+
+
+def image_reader(folder: Path, crops: Sequence[FaceCrop]) -> Callable[[FaceCrop], Image]:
+    """Return what reads these crops from their folder, of files or of shards.
+
+    It raises DeepfakeError where a crop is missing or no image.
+    """
+    file = crop_reader(folder, [crop.path for crop in crops])
+
+    def read(crop: FaceCrop) -> Image:
+        try:
+            return decode_image(file(crop.path))
+        except (OSError, VideoError) as error:
+            raise DeepfakeError(
+                f"{folder / crop.path} cannot be read. Run preprocess again."
+            ) from error
+
+    return read
 
 
 def read_folders(folders: Sequence[Path]) -> list[tuple[Path, list[FaceCrop], list[FaceCrop]]]:
@@ -88,7 +106,7 @@ def read_folders(folders: Sequence[Path]) -> list[tuple[Path, list[FaceCrop], li
                 dataset=record.video.dataset,
                 split=record.video.split,
             )
-            for record in read_video_records(folder)
+            for record in read_records(folder)
             if record.key not in seen
         ]
         name = folder.resolve().name
@@ -145,35 +163,35 @@ def score_crops(
             stretches of T, the last one filled up with its last crop, and each crop of a stretch
             has the stretch's score.
     """
-    if frames == 1:
-        clips: Iterable[list[FaceCrop]] = ([crop] for crop in crops)
-    else:
-        tracks = (list(track) for _, track in groupby(crops, lambda c: (c.video, c.track)))
-        clips = (t[k : k + frames] for t in tracks for k in range(0, len(t), frames))
-    batch: list[list[FaceCrop]] = []
-    for clip in clips:
-        batch.append(clip)
-        if len(batch) * frames >= BATCH:
-            yield from _score_clips(scorer, recipe, batch, read, frames)
-            batch = []
-    if batch:
-        yield from _score_clips(scorer, recipe, batch, read, frames)
+    for clips in batches(crops, frames):
+        images = [[read(crop) for crop in clip] for clip in clips]
+        scores = scorer.score(network_input(images, recipe, frames))
+        for clip, row, score in zip(clips, images, scores, strict=True):
+            for crop, image in zip(clip, row, strict=True):
+                yield crop, float(score), *appearance(image)
 
 
-def _score_clips(
-    scorer: FaceScorer,
-    recipe: InputRecipe,
-    clips: Sequence[Sequence[FaceCrop]],
-    read: Callable[[FaceCrop], Image],
-    frames: int,
-) -> Iterator[tuple[FaceCrop, float, float, float]]:
-    images = [[read(crop) for crop in clip] for clip in clips]
-    faces = [[recipe.prepare(image) for image in row] for row in images]
+def batches(crops: Sequence[FaceCrop], frames: int) -> Iterator[list[list[FaceCrop]]]:
+    """Yield batches of stretches of a track, at most T crops each; of single crops where T = 1."""
+    tracks = (list(track) for _, track in groupby(crops, lambda c: (c.video, c.track)))
+    clips = (t[k : k + frames] for t in tracks for k in range(0, len(t), frames))
+    while batch := list(islice(clips, max(1, BATCH // frames))):
+        yield batch
+
+
+def network_input(
+    clips: Sequence[Sequence[Image]], recipe: InputRecipe, frames: int
+) -> NDArray[np.float32]:
+    """Return clips as (B, T, 3, S, S), short ones filled up with their last; (B, 3, S, S) if T = 1.
+
+    Args:
+        clips: Crops (H, W, 3) of each clip, at most T.
+        recipe: From a crop to the network's input.
+        frames: Crops a clip, T.
+    """
+    faces = [[recipe.prepare(image) for image in clip] for clip in clips]
     inputs = np.stack([np.stack(row + row[-1:] * (frames - len(row))) for row in faces])
-    scores = scorer.score(inputs[:, 0] if frames == 1 else inputs)
-    for clip, row, score in zip(clips, images, scores, strict=True):
-        for crop, image in zip(clip, row, strict=True):
-            yield crop, float(score), *appearance(image)
+    return inputs[:, 0] if frames == 1 else inputs
 
 
 def to_row(
