@@ -65,6 +65,17 @@ class TorchScorer:
                 batch = batch.contiguous(memory_format=torch.channels_last)
             return sigmoid(self.network(batch).float().cpu().numpy())
 
+    def features(self, faces: Faces) -> NDArray[np.float32]:
+        """Return the features (B, D) that the network's last layer judges."""
+        import torch
+
+        with torch.inference_mode():
+            batch = torch.from_numpy(faces).to(self.device)
+            if batch.ndim == 4:
+                batch = batch.contiguous(memory_format=torch.channels_last)
+            found: torch.Tensor = self.network.forward_features(batch)  # type: ignore[operator]
+            return np.asarray(found.float().cpu().numpy(), dtype=np.float32)
+
 
 class OnnxScorer:
     """Scores with ONNX Runtime, which is loaded when it is first needed.

@@ -10,7 +10,6 @@ import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ from deepfake.errors import DeepfakeError
 
 if TYPE_CHECKING:
     from deepfake.checkpoints import Checkpoint
+    from deepfake.evaluation.embedding import EmbeddedFace
     from deepfake.evaluation.scores import ScoreRow
     from preprocessing.types import FaceCrop, Split
 
@@ -85,30 +85,35 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     out = arguments.out or DEFAULT_OUT
 
+    from deepfake.evaluation.embedding import EMBEDDING, EmbeddedFace, write_embedding
     from deepfake.evaluation.scores import Judge, write_scores
     from deepfake.evaluation.scoring import group_names, read_folders
 
     measured = read_folders(arguments.data or [Path("data/faces")])
     rows: list[ScoreRow] = []
     judges: dict[str, Judge] = {}
+    embedded: list[EmbeddedFace] = []
     failures = 0
     for name, checkpoint in _load(arguments.checkpoint or [None], arguments.device).items():
         found = checkpoint.calibration
         fitted = found if found.reals or found.method != "none" else None
         judges[name] = Judge(fitted, checkpoint.aggregation, checkpoint.sha256)
-        folders = _of_split(measured, arguments.split, name, Path(checkpoint.name).parent)
+        folders = _of_split(measured, arguments.split, name, checkpoint)
         groups = group_names(crop for _, crops, empty in folders for crop in [*crops, *empty])
         rows += _score(name, checkpoint, folders, groups)
         if arguments.robustness:
             damaged, failed = _damage(name, checkpoint, folders, groups)
             rows += damaged
             failures += failed
+        embedded += _embed(name, checkpoint, folders)
+        write_embedding(out / EMBEDDING, embedded)
         write_scores(out / SCORES, rows, judges)  # each time, so that no finished one is lost
     status = _report([out / SCORES], out, arguments.repeats)
     return SOME_FAILED if failures else status
 
 
 def _report(files: Sequence[Path], out: Path, repeats: int) -> int:
+    from deepfake.evaluation.embedding import EMBEDDING, read_embedding
     from deepfake.evaluation.predictions import read_scores_or_predictions
     from deepfake.evaluation.scores import Scores
     from deepfake.report.evaluation_report import write_report
@@ -118,18 +123,21 @@ def _report(files: Sequence[Path], out: Path, repeats: int) -> int:
     found = [read_scores_or_predictions(path) for path in files]
     judges = {name: judge for one in found for name, judge in one.judges.items()}
     scores = Scores(tuple(video for one in found for video in one.videos), judges)
-    print(write_report(scores, out, repeats=repeats))
+    beside = dict.fromkeys(path.with_name(EMBEDDING) for path in files if path.suffix != ".csv")
+    embedded = [face for path in beside for face in read_embedding(path)]
+    print(write_report(scores, out, repeats=repeats, embedded=embedded))
     print(f"Report: {out / 'report.html'}")
     return DONE
 
 
 def _of_split(
-    folders: "Sequence[Folder]", split: str | None, name: str, run: Path
+    folders: "Sequence[Folder]", split: str | None, name: str, checkpoint: "Checkpoint"
 ) -> "list[Folder]":
     """Return the crops of one side, each with the side that the checkpoint's run saw it on."""
     from deepfake.data.splits import SPLITS, read_splits
 
-    drawn = read_splits(run / SPLITS)
+    file = Path(checkpoint.name)
+    drawn = read_splits(file.with_name(SPLITS)) if file.is_file() else {}
     if split is None:
         _warn_of_training(folders, drawn, name)
 
@@ -185,7 +193,7 @@ def _load(paths: "Sequence[Path | None]", device: str) -> "dict[str, Checkpoint]
 def _score(
     name: str, checkpoint: "Checkpoint", folders: "Sequence[Folder]", groups: dict[str, str]
 ) -> "list[ScoreRow]":
-    from deepfake.evaluation.scoring import check_options, read_crop, score_crops, to_row
+    from deepfake.evaluation.scoring import check_options, image_reader, score_crops, to_row
 
     rows = []
     with progress_bar() as bar:
@@ -198,7 +206,7 @@ def _score(
                 checkpoint.scorer,
                 checkpoint.recipe,
                 crops,
-                partial(read_crop, folder),
+                image_reader(folder, crops),
                 frames=checkpoint.frames,
             ):
                 rows.append(to_row(crop, name, groups[crop.video], (looks[0], looks[1], looks[2])))
@@ -206,19 +214,45 @@ def _score(
     return rows
 
 
+def _embed(
+    name: str, checkpoint: "Checkpoint", folders: "Sequence[Folder]"
+) -> "list[EmbeddedFace]":
+    """Return a map of the faces' features, where the checkpoint is a network of torch."""
+    from deepfake.evaluation.embedding import embed
+    from deepfake.evaluation.scoring import image_reader
+
+    features = getattr(checkpoint.scorer, "features", None)
+    if features is None:
+        return []
+    readers = {
+        id(crop): read
+        for folder, crops, _ in folders
+        for read in (image_reader(folder, crops),)
+        for crop in crops
+    }
+    return embed(
+        name,
+        features,
+        checkpoint.recipe,
+        [crop for _, crops, _ in folders for crop in crops],
+        lambda crop: readers[id(crop)](crop),
+        frames=checkpoint.frames,
+    )
+
+
 def _damage(
     name: str, checkpoint: "Checkpoint", folders: "Sequence[Folder]", groups: dict[str, str]
 ) -> "tuple[list[ScoreRow], int]":
+    from deepfake.data.shards import read_records
     from deepfake.errors import VideoError
     from deepfake.evaluation.robustness import score_damaged
-    from preprocessing.manifest import read_video_records
 
     rows: list[ScoreRow] = []
     failed = 0
     with progress_bar() as bar:
         for folder, crops, _ in folders:
             wanted = {crop.video for crop in crops}
-            records = [one for one in read_video_records(folder) if one.key in wanted]
+            records = [one for one in read_records(folder) if one.key in wanted]
             for record in bar.track(records, description=f"{name}: damage"):
                 faces = [crop for crop in crops if crop.video == record.key]
                 try:

@@ -1,4 +1,4 @@
-"""Figures of scores: ROC, precision and recall, reliability, histograms, confusion, robustness.
+"""Figures of scores: ROC, precision and recall, reliability, histograms, and more.
 
 Each function returns a matplotlib figure on the Agg canvas; no window and no global state.
 """
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from deepfake.evaluation import measures as m
+from deepfake.evaluation.embedding import EmbeddedFace
 from deepfake.evaluation.summary import Judged
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 REAL, FAKE = "#0072b2", "#d55e00"  # told apart by the colour-blind (Okabe and Ito)
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#8a8a8a")
+MARKERS = "o^sDvP"
 SIZE = (4.8, 4.2)  # inches
 
 
@@ -124,6 +126,24 @@ def plot_robustness(curves: Mapping[str, Sequence[float]], title: str) -> "Figur
     return figure
 
 
+def plot_embedding(faces: Sequence[EmbeddedFace], title: str) -> "Figure":
+    """Draw where t-SNE puts faces: colours are classes, signs are data sets."""
+    figure, axes = _figure(title, "", "")
+    names = ((0, "real", REAL), (1, "fake", FAKE), (None, "unknown", COLOURS[-1]))
+    datasets = list(dict.fromkeys(face.dataset for face in faces))
+    for number, dataset in enumerate(datasets):
+        for label, name, colour in names:
+            points = [(f.x, f.y) for f in faces if (f.dataset, f.label) == (dataset, label)]
+            if points:
+                words = f"{name}, {_plain(dataset)}" if len(datasets) > 1 else name
+                x, y = zip(*points, strict=True)
+                axes.scatter(x, y, s=12, alpha=0.7, linewidths=0.8, color=colour,
+                             marker=MARKERS[number % len(MARKERS)], label=words)  # fmt: skip
+    axes.set(xticks=[], yticks=[])  # neither axis nor distances between groups mean anything
+    _legend(axes, "best")
+    return figure
+
+
 def save(figure: "Figure", folder: Path, name: str) -> list[Path]:
     """Write a figure as PNG and SVG; the same figure gives the same bytes."""
     from matplotlib import rc_context
@@ -146,7 +166,7 @@ def _plain(text: str) -> str:
 
 
 def _legend(
-    axes: "Axes", place: Literal["lower left", "lower right", "upper left", "upper center"]
+    axes: "Axes", place: Literal["lower left", "lower right", "upper left", "upper center", "best"]
 ) -> None:
     if axes.get_legend_handles_labels()[0]:
         axes.legend(loc=place, fontsize="small", frameon=False)

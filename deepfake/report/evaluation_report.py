@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from deepfake.aggregation import by_name
 from deepfake.evaluation.comparison import compare_checkpoints, compare_rules, shortcuts
+from deepfake.evaluation.embedding import EmbeddedFace
 from deepfake.evaluation.measures import auroc
 from deepfake.evaluation.parts import parts
 from deepfake.evaluation.scores import UNDAMAGED, Judge, ScoredVideo, Scores
@@ -29,13 +30,20 @@ LEVELS: tuple[Level, ...] = ("video", "person", "face")
 Damaged = Mapping[Cell, Mapping[tuple[str, int], Sequence[ScoredVideo]]]
 
 
-def write_report(scores: Scores, folder: Path, *, repeats: int = 1000) -> str:
+def write_report(
+    scores: Scores,
+    folder: Path,
+    *,
+    repeats: int = 1000,
+    embedded: Sequence[EmbeddedFace] = (),
+) -> str:
     """Write `report.html`, `tables.md`, `results.csv`, `tables/*.tex` and `figures/*`.
 
     Args:
         scores: What `read_scores` gave.
         folder: Where to; made if need be.
         repeats: Bootstrap draws behind each interval.
+        embedded: Where t-SNE puts faces, see `deepfake.evaluation.embedding`.
 
     Returns:
         The cross table as Markdown.
@@ -64,6 +72,7 @@ def write_report(scores: Scores, folder: Path, *, repeats: int = 1000) -> str:
     found += [tables.rules_table(rules)] if rules else []
     found += _shortcuts(cells, judges)
     pictures = _draw(cells, damaged, judges, folder / "figures")
+    pictures += _maps([face for face in embedded if face.checkpoint in judges], folder / "figures")
     folder.mkdir(parents=True, exist_ok=True)
     _write_tables(found, folder)
     (folder / "results.csv").write_text(tables.results_csv([*levels, *pieces, *rules]), "utf-8")
@@ -213,6 +222,16 @@ def _draw(
         curves = _curves(damages, judges[name].aggregation)
         figure = plots.plot_robustness(curves, "Robustness")
         keep(figure, f"robustness {title}", f"AUROC under damage, {title}")
+    return pictures
+
+
+def _maps(embedded: Sequence[EmbeddedFace], folder: Path) -> list[Picture]:
+    pictures = []
+    for name in dict.fromkeys(face.checkpoint for face in embedded):
+        faces = [face for face in embedded if face.checkpoint == name]
+        figure = plots.plot_embedding(faces, "Features of faces (t-SNE)")
+        _, svg = plots.save(figure, folder, _file_name(f"t-SNE {name}"))
+        pictures.append(Picture(svg, f"Features of {len(faces)} faces by {name}, t-SNE"))
     return pictures
 
 

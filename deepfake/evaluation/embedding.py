@@ -1,0 +1,123 @@
+"""A map of the features of faces in two dimensions, kept beside the scores."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from deepfake.evaluation.scores import ScoresError
+from deepfake.evaluation.scoring import batches, network_input
+from deepfake.recipe import InputRecipe
+from preprocessing.types import FaceCrop, Image, Label
+
+EMBEDDING = "embedding.parquet"
+MOST = 2000  # faces; t-SNE takes seconds for so many
+FEWEST = 10
+PRINCIPAL = 50  # components that t-SNE sees, as its authors advise
+PERPLEXITY = 30.0
+
+SCHEMA = pa.schema(
+    [
+        pa.field("checkpoint", pa.string(), nullable=False),
+        pa.field("dataset", pa.string(), nullable=False),
+        pa.field("video", pa.string(), nullable=False),
+        pa.field("label", pa.int8()),
+        pa.field("x", pa.float64(), nullable=False),
+        pa.field("y", pa.float64(), nullable=False),
+    ]
+)
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class EmbeddedFace:
+    """A face, or a clip of a temporal network, at its place (x, y) on the map."""
+
+    checkpoint: str
+    dataset: str
+    video: str
+    label: Label | None
+    x: float
+    y: float
+
+
+def embed(
+    checkpoint: str,
+    features: Callable[[Floats], Floats],
+    recipe: InputRecipe,
+    crops: Sequence[FaceCrop],
+    read: Callable[[FaceCrop], Image],
+    *,
+    frames: int = 1,
+    seed: int = 0,
+) -> list[EmbeddedFace]:
+    """Return the map of at most 2,000 crops; nothing where there are too few for one.
+
+    Args:
+        checkpoint: What gives the features, by name.
+        features: From prepared faces to their features (B, D).
+        recipe: Prepares them.
+        crops: Sorted by video, track and frame.
+        read: Returns a crop's pixels.
+        frames: Crops that the network takes at once, T.
+        seed: Chooses the crops; same seed, same map.
+    """
+    rng = np.random.default_rng(seed)
+    chosen = np.sort(rng.permutation(len(crops))[:MOST])
+    firsts: list[FaceCrop] = []
+    found: list[Floats] = []
+    for clips in batches([crops[k] for k in chosen], frames):
+        images = [[read(crop) for crop in clip] for clip in clips]
+        found.append(features(network_input(images, recipe, frames)))
+        firsts += [clip[0] for clip in clips]
+    if len(firsts) < FEWEST:
+        return []
+    places = tsne(np.concatenate(found), seed=seed)
+    return [
+        EmbeddedFace(checkpoint, crop.dataset, crop.video, crop.label, float(x), float(y))
+        for crop, (x, y) in zip(firsts, places, strict=True)
+    ]
+
+
+def tsne(features: Floats, *, seed: int = 0) -> NDArray[np.float64]:
+    """Return a map (N, 2) on which features (N, D) that are alike lie close.
+
+    Van der Maaten and Hinton, JMLR 9, 2008.
+    """
+    from sklearn.decomposition import PCA
+    from sklearn.manifold import TSNE
+
+    wide = np.nan_to_num(np.asarray(features, dtype=np.float64))
+    wide = wide / max(float(wide.std()), 1e-12)
+    if min(wide.shape) > PRINCIPAL:
+        wide = PCA(PRINCIPAL, random_state=seed).fit_transform(wide)
+    perplexity = min(PERPLEXITY, (len(wide) - 1) / 3)
+    learned = TSNE(perplexity=perplexity, init="random", random_state=seed).fit_transform(wide)
+    return np.asarray(learned, dtype=np.float64)
+
+
+def write_embedding(path: Path, faces: Iterable[EmbeddedFace]) -> None:
+    """Write the maps of all checkpoints."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table = pa.Table.from_pylist([asdict(face) for face in faces], schema=SCHEMA)
+    pq.write_table(table, path, compression="zstd")
+
+
+def read_embedding(path: Path) -> list[EmbeddedFace]:
+    """Read what `write_embedding` wrote; nothing where there is no file.
+
+    Raises:
+        ScoresError: It is something else.
+    """
+    if not path.is_file():
+        return []
+    try:
+        table = pq.read_table(path, memory_map=False).select(SCHEMA.names).cast(SCHEMA)
+    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0]
+        raise ScoresError(f"{path} is not a map of features: {reason}. Remove it.") from error
+    return [EmbeddedFace(**row) for row in table.to_pylist()]
