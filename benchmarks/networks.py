@@ -17,6 +17,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from deepfake.models.attention_efficientnet import EfficientNetAutoAttB4
+from deepfake.models.attention_pooling import AttentionPooling
 from deepfake.models.cmt import CMT
 from deepfake.models.convit import ConViT
 from deepfake.models.cross_efficient_vit import CrossEfficientViT
@@ -29,9 +30,10 @@ from deepfake.models.timm_classifier import TimmClassifier
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "networks.md"
 CLASSES = (
-    CMT, CViT, ConViT, CrossEfficientViT, EfficientNet, EfficientNetAutoAttB4, EfficientViT,
-    FrameTransformer, Meso4, MesoInception4, TimmClassifier,
+    AttentionPooling, CMT, CViT, ConViT, CrossEfficientViT, EfficientNet, EfficientNetAutoAttB4,
+    EfficientViT, FrameTransformer, Meso4, MesoInception4, TimmClassifier,
 )  # fmt: skip
+CLIPS = (AttentionPooling, FrameTransformer)  # these take clips
 CLIP_FRAMES = 8
 BATCH = 4
 REPETITIONS = 3
@@ -54,7 +56,7 @@ def rows(document: str) -> list[list[str]]:
 def faces_for(network: nn.Module, size: int, batch: int) -> Tensor:
     """Return random faces (B, 3, S, S), or clips of 8 where the network takes clips."""
     shape = (batch, 3, size, size)
-    if isinstance(network, FrameTransformer):
+    if isinstance(network, CLIPS):
         shape = (batch, CLIP_FRAMES, 3, size, size)  # type: ignore[assignment]
         return torch.randn(shape)
     return torch.randn(shape).to(memory_format=torch.channels_last)
@@ -78,7 +80,7 @@ def multiply_adds(network: nn.Module, size: int) -> float:
 def faces_per_second(network: nn.Module, size: int) -> float:
     """Return faces per CPU second of one thread, the best of three batches."""
     network = network.to(memory_format=torch.channels_last)
-    faces = faces_for(network, size, 1 if isinstance(network, FrameTransformer) else BATCH)
+    faces = faces_for(network, size, 1 if isinstance(network, CLIPS) else BATCH)
     count = len(faces) * (CLIP_FRAMES if faces.ndim == 5 else 1)
     times = []
     with torch.inference_mode():
