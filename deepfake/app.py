@@ -1,0 +1,60 @@
+"""Judge clips in a browser: `python -m deepfake.app`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from deepfake.console import DONE, run
+
+LOCAL = "127.0.0.1"
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m deepfake.app",
+        description="Serve a page on which clips are judged. It asks nothing of other servers, "
+        "and removes each clip after its verdict.",
+    )
+    add = parser.add_argument
+    add("--checkpoint", type=Path, action="append", default=[], help="to choose from; repeatable")
+    add("--host", default=LOCAL, help="address to listen on; 0.0.0.0 lets others in")
+    add("--port", type=int, default=7860)
+    add("--max-mb", type=float, default=500.0, help="largest upload, in megabytes")
+    add("--max-seconds", type=float, default=1800.0, help="longest clip, in seconds")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return the exit status."""
+    arguments = parser().parse_args(argv)
+
+    import importlib.util
+    import logging
+    import signal
+    import tempfile
+
+    from deepfake.errors import DeepfakeError
+
+    if importlib.util.find_spec("gradio") is None:
+        raise DeepfakeError(
+            "The web page needs gradio, which is not installed. Run `pip install 'deepfake[app]'`."
+        )
+    from deepfake.web.jobs import Jobs, checkpoint_choices
+    from deepfake.web.page import build, launch
+    from preprocessing.limits import Limits
+
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    checkpoints = checkpoint_choices(arguments.checkpoint)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that all is removed, as by ^C
+    with tempfile.TemporaryDirectory(prefix="deepfake-app-") as folder:
+        jobs = Jobs(Path(folder).resolve(), Limits(duration_s=arguments.max_seconds))
+        page = build(jobs, checkpoints)
+        print(f"http://{arguments.host}:{arguments.port}", flush=True)
+        launch(page, host=arguments.host, port=arguments.port, max_mb=arguments.max_mb)
+    return DONE
+
+
+if __name__ == "__main__":
+    run(lambda: main(sys.argv[1:]))

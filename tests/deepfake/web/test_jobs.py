@@ -1,0 +1,68 @@
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from deepfake.errors import DeepfakeError
+from deepfake.web.jobs import Jobs, checkpoint_choices
+from deepfake.web.page import framed, headline
+from preprocessing.limits import Limits
+
+NASTY = "<img src=x onerror=alert(1)>.mp4"
+
+
+@pytest.fixture
+def jobs(tmp_path: Path) -> Jobs:
+    return Jobs(tmp_path, Limits(duration_s=60.0))
+
+
+def uploaded(jobs: Jobs, clip: Path, name: str) -> Path:
+    folder = jobs.folder / "upload"
+    folder.mkdir()
+    return Path(shutil.copyfile(clip, folder / name))
+
+
+def test_a_clip_is_judged_and_removed_and_its_name_harms_nothing(
+    jobs: Jobs, checkpoint: Path, samples: Path
+) -> None:
+    clip = uploaded(jobs, samples / "fake.mp4", NASTY)
+    told: list[tuple[float, str]] = []
+    found = jobs.judge(clip, str(checkpoint), "mean", lambda *step: told.append(step))
+    assert not clip.parent.exists()
+    assert [part for part, _ in told] == sorted(part for part, _ in told)
+    assert found.verdict.video == NASTY
+    assert found.verdict.provenance["aggregation"] == "mean"
+    assert json.loads(found.verdict_json.read_text())["video"] == NASTY
+    assert found.report.read_text(encoding="utf-8") == found.page
+    for text in (headline(found.verdict), found.page, framed(found.page), str(found.report)):
+        assert "<img src=x" not in text
+    assert framed(found.page).count("<") == 2, "everything of the page must be escaped"
+
+
+def test_a_broken_clip_is_told_by_its_name_and_removed(jobs: Jobs, checkpoint: Path) -> None:
+    source = jobs.folder / "source.mp4"
+    source.write_bytes(b"no video" * 100)
+    clip = uploaded(jobs, source, "holiday.mp4")
+    with pytest.raises(DeepfakeError, match=r"holiday\.mp4 cannot be judged") as error:
+        jobs.judge(clip, str(checkpoint), None)
+    assert str(jobs.folder) not in str(error.value)
+    assert not clip.exists()
+
+
+def test_only_old_results_and_only_uploads_are_removed(jobs: Jobs, samples: Path) -> None:
+    old, new = jobs.folder / "result-old", jobs.folder / "result-new"
+    for folder in (old, new):
+        folder.mkdir()
+    os.utime(old, (time.time() - 1000, time.time() - 1000))
+    jobs.remove_old()
+    assert (old.exists(), new.exists()) == (False, True)
+    jobs.remove_upload(samples / "fake.mp4")
+    assert (samples / "fake.mp4").is_file()
+
+
+def test_a_checkpoint_that_is_none_is_told_before_the_page_is_there(tmp_path: Path) -> None:
+    with pytest.raises(DeepfakeError, match="No checkpoint at"):
+        checkpoint_choices([tmp_path / "none.ckpt"])
