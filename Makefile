@@ -5,7 +5,7 @@ PIP = $(BIN)/python -m pip install --disable-pip-version-check --quiet
 JOBS ?= 2
 export OMP_WAIT_POLICY = passive
 
-.PHONY: demo test lint docs clean
+.PHONY: demo test lint docs clean soak fuzz
 
 demo: .venv/run
 	@sh samples/demo.sh
@@ -25,6 +25,23 @@ test: .venv/dev
 .venv/dev: .venv/run
 	$(PIP) -c constraints.txt -e '.[dev]'
 	@touch $@
+
+# The documentation as a website in site/, every broken link an error.
+docs: .venv/run
+	$(PIP) -c constraints.txt -e '.[docs]'
+	$(BIN)/mkdocs build --strict --quiet
+
+# What CI runs in a shortened form; docs/reliability.md has the figures.
+soak: .venv/dev
+	$(BIN)/python -m tests.reliability.throw --count 2000
+	$(BIN)/python -m tests.reliability.soak kills --count 50
+	$(BIN)/python -m tests.reliability.soak clips --count 10000
+
+fuzz: .venv/dev
+	$(PIP) atheris
+	for parser in record manifest options failures labels settings; do \
+		$(BIN)/python -m tests.reliability.fuzz $$parser --seconds $(or $(SECONDS),60) || exit 1; \
+	done
 
 clean:
 	rm -rf .venv
