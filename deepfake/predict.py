@@ -130,6 +130,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _check(arguments)
 
     from deepfake.checkpoints import load
+    from deepfake.errors import VideoError
     from deepfake.inference import VideoPredictor
     from deepfake.outputs import Outputs
 
@@ -165,7 +166,12 @@ def main(argv: Sequence[str] | None = None) -> int:
                 continue
             verdict = predictor.judge(path, outcome.result)
             verdicts.append(verdict)
-            written = outputs.add(verdict, outcome.result, predictor)
+            try:
+                written = outputs.add(verdict, outcome.result, predictor)
+            except VideoError as error:
+                written = []
+                errors.append((path, str(error)))
+                print_error(str(error))
             if not quiet:
                 print(describe(verdict, stride=outcome.result.stride), flush=True)
                 for file in written:

@@ -52,7 +52,9 @@ def _write(source: cv2.VideoCapture, path: Path, seconds: float, camera: int) ->
             even = image[: image.shape[0] // 2 * 2, : image.shape[1] // 2 * 2]
             if last < 0:
                 stream.height, stream.width = even.shape[:2]
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(even), format="bgr24")
+            frame = av.VideoFrame.from_ndarray(
+                np.ascontiguousarray(even, dtype=np.uint8), format="bgr24"
+            )
             frame.time_base, frame.pts, last = Fraction(1, 1000), stamp, stamp
             container.mux(stream.encode(frame))
         if last < 0:

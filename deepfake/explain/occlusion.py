@@ -62,12 +62,10 @@ def _spread(falls: NDArray[np.float64], size: int) -> NDArray[np.float32]:
         total[row : row + 2, column : column + 2] += fall
         count[row : row + 2, column : column + 2] += 1
     cells = np.maximum(total / count, 0)
-    highest = cells.max()
-    if not highest > 0:
+    if not cells.max() > 0:
         return np.zeros((size, size), np.float32)
-    scaled = (cells / highest).astype(np.float32)
-    grown = cv2.resize(scaled, (size, size), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(np.clip(grown, 0, 1), dtype=np.float32)
+    grown = cv2.resize(cells, (size, size), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(grown / grown.max(), dtype=np.float32)
 
 
 def _logit(scores: Scores) -> NDArray[np.float64]:

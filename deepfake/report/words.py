@@ -9,7 +9,7 @@ from deepfake.types import Interval, Verdict
 HEADLINES = {
     "fake": "Signs of manipulation",
     "real": "No signs of manipulation found",
-    "undecided": "Undecided",
+    "undecided": "The model cannot tell",
 }
 LIMITS = (
     "Only faces are judged. Voices, lip movements against the sound, captions, context, and scenes "
