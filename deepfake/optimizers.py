@@ -50,7 +50,7 @@ class SAM(Optimizer):
         self._share()
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]  # noqa: ANN401
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # noqa: ANN401
         """Step; the closure clears the gradients, computes the loss and its gradients.
 
         Returns:

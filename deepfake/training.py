@@ -92,8 +92,8 @@ class TrainCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:  # noqa: ANN401
         """Build the trainer with this project's loggers and checkpoints, beside those asked for."""
         asked = self.config.trainer
-        if asked.logger in (None, True):
-            kwargs["logger"] = self._loggers()
+        if asked.logger is not False:
+            kwargs["logger"] = [*self._loggers(), *self._asked("logger")]
         own = self._callbacks()
         if asked.enable_model_summary is not False:
             own.append(ModelSummary())  # Lightning's own choice beside a rich bar prints on stdout
@@ -101,9 +101,16 @@ class TrainCLI(LightningCLI):
             kwargs["enable_progress_bar"] = sys.stderr.isatty()
             if sys.stderr.isatty():
                 own.append(RichProgressBar(console_kwargs={"stderr": True}))
-        kwargs["callbacks"] = [*own, *(self._get(self.config_init, "trainer.callbacks") or [])]
+        kwargs["callbacks"] = [*own, *self._asked("callbacks")]
         kwargs["default_root_dir"] = str(self.folder)
         return super().instantiate_trainer(**kwargs)
+
+    def _asked(self, name: str) -> list[Any]:
+        """Return the loggers or callbacks of the configuration."""
+        value = self.config_init.trainer.get(name)
+        if value is None or value is True:
+            return []
+        return value if isinstance(value, list) else [value]
 
     def _loggers(self) -> list[Logger]:
         return [
@@ -192,7 +199,13 @@ def train(arguments: Sequence[str]) -> Path:
     if len(cli.datamodule.sides["test"].label) == 0:
         logger.info("No video is on the test side, so nothing is tested.")
     elif cli.config.test:
-        cli.trainer.test(cli.model, datamodule=cli.datamodule, ckpt_path=str(best), verbose=False)
+        cli.trainer.test(
+            cli.model,
+            datamodule=cli.datamodule,
+            ckpt_path=str(best),
+            verbose=False,
+            weights_only=True,
+        )
     return cli.folder
 
 

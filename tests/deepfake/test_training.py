@@ -189,13 +189,25 @@ def test_a_leaky_split_is_refused(given: Arguments, faces: Path, tmp_path: Path)
         train(given(f"--data.root={leaky}"))
 
 
-def test_averaged_weights_are_what_is_kept(given: Arguments) -> None:
+def test_callbacks_and_loggers_are_added_to_the_runs_own(given: Arguments, tmp_path: Path) -> None:
     averaging = (
         '{"class_path": "pytorch_lightning.callbacks.EMAWeightAveraging", '
         '"init_args": {"decay": 0.5}}'
     )
-    run = train(given(f"--trainer.callbacks=[{averaging}]", "--trainer.max_epochs=1"))
-    saved = torch.load(run / "last.ckpt", weights_only=True)
+    logger = (
+        '{"class_path": "pytorch_lightning.loggers.CSVLogger", "init_args": {"save_dir": "%s"}}'
+    )
+    run = train(
+        given(
+            f"--trainer.callbacks=[{averaging}]",
+            f"--trainer.logger={logger % (tmp_path / 'more')}",
+            "--trainer.max_epochs=1",
+        )
+    )
+    assert curves(run)
+    assert list((tmp_path / "more").rglob("metrics.csv"))
+    assert (run / "config.yaml").is_file()
+    saved = torch.load(run / "last.ckpt", weights_only=True)  # with the averaged weights
     raw, kept = saved["current_model_state"], saved["state_dict"]
     name = "network.layers.0.0.0.weight"
     assert not torch.equal(raw[name], kept[name])
