@@ -193,7 +193,7 @@ def _with_settings(tensors: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
     state = {f"{PREFIX}{name}": tensor for name, tensor in tensors.items()}
     try:
         return {KEY: json.loads(text), "state_dict": state}
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: its settings are not JSON: {error}") from error
 
 
@@ -246,7 +246,7 @@ def settings_from_json(text: str, path: Path) -> Settings:
     """
     try:
         content = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: its settings are not JSON: {error}") from error
     return settings_from_dict(content, path)
 

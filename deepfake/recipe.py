@@ -1,7 +1,7 @@
 """From a face crop to what a network takes. Imports no torch."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args, get_origin, get_type_hints
 
 import cv2
 import numpy as np
@@ -39,8 +39,16 @@ class InputRecipe:
     interpolation: Literal["area", "area_cubic", "linear", "cubic", "nearest"] = "area"
 
     def __post_init__(self) -> None:
-        if self.image_size < 1:
-            raise ValueError(f"image_size must be at least 1 pixel, got {self.image_size}")
+        size = self.image_size
+        if not isinstance(size, int) or not 1 <= size <= 4096:
+            raise ValueError(f"image_size must be 1 to 4096 pixels, got {size!r}")
+        for name in ("colour", "values", "resize", "interpolation"):
+            if getattr(self, name) not in _CHOICES[name]:
+                raise ValueError(f"{name} must be of {_CHOICES[name]}, got {getattr(self, name)!r}")
+        for name in ("mean", "std"):
+            three = getattr(self, name)
+            if len(three) != 3 or not np.isfinite(three).all() or (name == "std" and 0 in three):
+                raise ValueError(f"{name} must be three finite numbers, std none of them 0")
 
     def resized(self, image: Image) -> Image:
         """Return the crop (H, W, 3) as (S, S, 3), RGB uint8."""
@@ -87,3 +95,10 @@ class InputRecipe:
         }
         mode = modes[self.interpolation]
         return np.asarray(cv2.resize(image, (width, height), interpolation=mode), dtype=np.uint8)
+
+
+_CHOICES = {
+    name: get_args(kind)
+    for name, kind in get_type_hints(InputRecipe).items()
+    if get_origin(kind) is Literal
+}

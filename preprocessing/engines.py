@@ -188,6 +188,8 @@ def _serve(pipe: Connection, function: Callable[[Any], Any], terms: _Terms) -> N
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != terms.parent:  # it was killed before it could be said
             return
+    with open(os.devnull, "w") as nowhere:  # noqa: PTH123
+        os.dup2(nowhere.fileno(), 2)  # libtiff and others write there; what counts is sent back
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash leaves no faces on the disk
     _limit_memory(terms.memory_bytes)
     refusal = _confine() if terms.sandbox else ""

@@ -8,6 +8,7 @@ appears by one rename when it is complete, so the folder is right at every momen
 import csv
 import io
 import json
+import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -30,6 +31,8 @@ FAILURES = "failures.csv"
 RECORD = "video.json"
 VERSION = 1
 VERSION_KEY = b"deepfake.manifest_version"
+# What JSON of another kind raises on the way to a value of ours.
+_NOT_OURS = (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError)
 
 _BOX = pa.list_(pa.float32(), 4)
 SCHEMA = pa.schema(
@@ -123,13 +126,10 @@ class VideoRecord:
             video = dict(content.pop("video"))
             video["path"] = Path(video["path"])
             video["identities"] = tuple(video["identities"])
-            faces = tuple(
-                FaceRow(**{name: _tuple(value) for name, value in row.items()})
-                for row in content.pop("faces")
-            )
+            faces = tuple(_face_row(row) for row in content.pop("faces"))
             info = VideoInfo(**content.pop("info"))
             return cls(video=Video(**video), info=info, faces=faces, **content)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except _NOT_OURS as error:
             raise ManifestError(f"not a record of a video ({error})") from error
 
     def crops(self, folder: str) -> Iterator[FaceCrop]:
@@ -155,8 +155,22 @@ class VideoRecord:
             )
 
 
-def _tuple(value: Any) -> Any:  # noqa: ANN401
-    return tuple(value) if isinstance(value, list) else value
+def _face_row(content: dict[str, Any]) -> FaceRow:
+    """Return a crop of a record that may be damaged or forged; raises ValueError if so."""
+    lengths = {"box": 4, "landmarks": 10, "crop_box": 4}
+    for name, length in lengths.items():
+        content[name] = tuple(float(value) for value in content[name])
+        if len(content[name]) != length or not all(map(math.isfinite, content[name])):
+            raise ValueError(f"its {name} is not {length} finite numbers")
+    row = FaceRow(**content)
+    name = row.file if isinstance(row.file, str) and row.file.isascii() else ""
+    if _leaves(name) or "/" in name:
+        raise ValueError(f"{row.file!r} is no file beside it")
+    if not (isinstance(row.track, int) and isinstance(row.frame, int)):
+        raise ValueError("a track or frame is no number")
+    if not (math.isfinite(row.time_s) and 0 <= row.score <= 1):
+        raise ValueError("a time or face score cannot be right")
+    return row
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -322,7 +336,7 @@ def read_options(folder: Path) -> PreprocessOptions:
         raise ManifestError(
             f"No {OPTIONS} in {folder}: it was not made by `python -m deepfake.preprocess`."
         ) from error
-    except (ValueError, TypeError) as error:
+    except _NOT_OURS as error:
         raise ManifestError(f"{path} is not a file of options: {error}") from error
 
 

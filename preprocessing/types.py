@@ -170,3 +170,29 @@ class PreprocessOptions:
     min_face_size: int | None = None
     min_score: float = 0.95
     version: int = field(default=1)
+
+    def __post_init__(self) -> None:
+        wrong = [
+            name
+            for name, right in (
+                ("frames", _is_count(self.frames)),
+                ("margin", _is_within(self.margin, 0, 4)),
+                ("crop", self.crop in ("square", "box", "aligned")),
+                ("crop_size", _is_count(self.crop_size)),
+                ("image_format", self.image_format in ("png", "jpg")),
+                ("min_face_size", self.min_face_size is None or _is_count(self.min_face_size)),
+                ("min_score", _is_within(self.min_score, 0, 1)),
+            )
+            if not right
+        ]
+        if wrong:
+            found = ", ".join(f"{name} {getattr(self, name)!r}" for name in wrong)
+            raise ValueError(f"options that cannot be right: {found}")
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 10_000_000
+
+
+def _is_within(value: object, low: float, high: float) -> bool:
+    return isinstance(value, int | float) and low <= value <= high
