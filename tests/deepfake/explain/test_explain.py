@@ -215,7 +215,7 @@ def mesonet(shared_data: Path) -> tuple[Checkpoint, Faces]:
 
 @pytest.mark.realdata
 @pytest.mark.parametrize("method", ["gradients", "occlusion"])
-def test_maps_of_real_crops_beat_random_ones(
+def test_maps_of_real_crops_show_what_the_network_goes_by(
     method: str, mesonet: tuple[Checkpoint, Faces]
 ) -> None:
     loaded, faces = mesonet
@@ -224,9 +224,5 @@ def test_maps_of_real_crops_beat_random_ones(
         maps = occlusion_map(score, faces)
     else:
         maps = heat_map(loaded.scorer.network, torch.from_numpy(faces)).numpy()  # type: ignore[attr-defined]
-    generator = np.random.default_rng(0)
-    coarse = generator.random((len(faces), 8, 8)).astype(np.float32)
-    noise = coarse.repeat(faces.shape[-1] // 8, axis=1).repeat(faces.shape[-1] // 8, axis=2)
     gain = np.mean([curves(score, f, m).gain for f, m in zip(faces, maps, strict=True)])
-    chance = np.mean([curves(score, f, m).gain for f, m in zip(faces, noise, strict=True)])
-    assert gain > chance + 0.1
+    assert gain > 0.1  # of a random map 0: a map and its reverse have opposite gains
