@@ -73,7 +73,7 @@ class TorchScorer:
             batch = torch.from_numpy(faces).to(self.device)
             if batch.ndim == 4:
                 batch = batch.contiguous(memory_format=torch.channels_last)
-            found: torch.Tensor = self.network.forward_features(batch)  # type: ignore[operator]
+            found: torch.Tensor = self.network.forward_features(batch)
             return np.asarray(found.float().cpu().numpy(), dtype=np.float32)
 
 

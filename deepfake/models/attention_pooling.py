@@ -63,7 +63,7 @@ class AttentionPooling(nn.Module):
                 "the number of faces a clip"
             )
         found: Tensor = self.encoder.forward_features(faces.flatten(0, 1))  # type: ignore[operator]
-        return found.unflatten(0, faces.shape[:2])
+        return found.reshape(faces.shape[0], faces.shape[1], found.shape[1])
 
     def _weights(self, features: Tensor, padding: Tensor | None) -> Tensor:
         gated = torch.tanh(self.value(features)) * torch.sigmoid(self.gate(features))

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from deepfake.checkpoints import load
-from deepfake.data.splits import read_splits
+from deepfake.data.splits import assign_splits, read_splits, write_splits
+from deepfake.errors import DeepfakeError
 from deepfake.evaluate import main as evaluate
 from deepfake.evaluation.embedding import tsne
 from deepfake.evaluation.scores import Scores, read_scores
@@ -72,19 +73,32 @@ def test_a_network_of_clips_goes_all_the_way(
 
     drawn = read_splits(run / "splits.csv")
     assert set(drawn) == {crop.video for crop in read_manifest(folder)}
-    test_side = {key for key, side in drawn.items() if side == "test"}
-    assert test_side
-    caplog.clear()
     found = evaluated(run, folder, "--split", "test").videos
-    assert {video.video for video in found} == test_side
+    assert {video.video for video in found} == {k for k, side in drawn.items() if side == "test"}
     assert {video.split for video in found} == {"test"}
     assert "trained" not in caplog.text
-    found = evaluated(run, folder).videos
+
+
+def test_without_split_a_line_says_what_was_trained_on(
+    checkpoint: Path, faces: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = unlisted(faces, tmp_path / "faces")
+    shutil.copy(checkpoint, tmp_path / "best.ckpt")
+    drawn = assign_splits(read_manifest(folder)).assignment
+    write_splits(tmp_path / "splits.csv", drawn)
+    found = evaluated(tmp_path, folder).videos
     assert {video.video: video.split for video in found} == drawn
     counts = Counter(drawn.values())
     sentence = f"trained on {counts['train']} and chosen on {counts['val']} of the 16 videos"
     assert sentence in caplog.text
-    assert len(list((run / "evaluation" / "figures").glob("t-sne-*"))) == 2
+    assert len(list((tmp_path / "evaluation" / "figures").glob("t-sne-*"))) == 2
+
+
+def test_a_changed_file_of_sides_is_named(tmp_path: Path) -> None:
+    assert read_splits(tmp_path / "none.csv") == {}
+    (tmp_path / "splits.csv").write_text("video,split\na,train\nb,testing\n")
+    with pytest.raises(DeepfakeError, match="line 3"):
+        read_splits(tmp_path / "splits.csv")
 
 
 def test_tsne_keeps_groups_apart_and_repeats() -> None:

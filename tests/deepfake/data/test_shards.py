@@ -91,7 +91,9 @@ def test_webdataset_reads_them(drawn_faces: Path, shards: Path) -> None:
     samples = []
     for path in sorted(shards.glob("*.tar")):
         with path.open("rb") as file:
-            samples += list(tariterators.group_by_keys(tariterators.tar_file_iterator(file)))
+            members = tariterators.tar_file_iterator(file)
+            named = ({**member, "__url__": path.name} for member in members)
+            samples += list(tariterators.group_by_keys(named))
     assert len(samples) == 36
     for sample in samples:
         assert sample["png"] == (drawn_faces / f"{sample['__key__']}.png").read_bytes()
