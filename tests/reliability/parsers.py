@@ -121,11 +121,13 @@ def seeds() -> dict[str, bytes]:
         "landmarks": [1.0] * 10,
         "crop_box": [0.0, 0.0, 9.0, 9.0],
     }
-    info = dict.fromkeys(("width", "height", "bit_rate", "file_bytes", "frames"), 9)
+    info: dict[str, object] = dict.fromkeys(
+        ("width", "height", "bit_rate", "file_bytes", "frames", "declared_frames"), 9
+    )
     info |= {"fps": 25.0, "duration_s": 1.0, "codec": "h264", "pixel_format": "yuv420p"}
     about = {"path": "a.mp4", "name": "a", "label": 1, "identities": ["x"]}
     counts = dict.fromkeys(("wanted", "read", "corrupt", "errors"), 1)
-    whole = {"key": "a", "video": about, "info": {**info, "declared_frames": 9}, **counts}
+    whole = {"key": "a", "video": about, "info": info, **counts}
     checkpoint = {
         "version": 1,
         "recipe": {"image_size": 224},
