@@ -327,7 +327,7 @@ def build(spec: Mapping[str, Any]) -> "nn.Module":
 
     path = str(spec.get("class_path", ""))
     module_name, _, class_name = path.rpartition(".")
-    if module_name.startswith("deepfake.models."):
+    if f"{module_name}.".startswith("deepfake.models."):
         try:
             importlib.import_module(module_name)
         except ImportError as error:

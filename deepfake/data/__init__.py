@@ -1,0 +1,1 @@
+"""Data sets, splits, loading, augmentation and made fakes."""

@@ -1,0 +1,1 @@
+"""Checkpoints of others: recognised by their tensor names, converted, with their recipes."""
