@@ -79,7 +79,11 @@ def test_a_killed_run_goes_on_to_the_same_end(given: Arguments, tmp_path: Path) 
     assert process.returncode == -signal.SIGKILL
     resumed = train(["--ckpt_path=last", f"--runs={runs}"])
     whole = train(given(f"--runs={tmp_path / 'whole'}"))
-    assert curves(resumed) == [pytest.approx(row, abs=1e-5) for row in curves(whole)]
+    # The mean loss of the epoch is logged after its checkpoint; the kill may come between.
+    late = [row for row in curves(whole) if row["epoch"] == 0 and "train/loss" in row]
+    expected = [row for row in curves(whole) if row not in late]
+    found = [row for row in curves(resumed) if row["epoch"] > 0 or "train/loss" not in row]
+    assert found == [pytest.approx(row, abs=1e-5) for row in expected]
     assert sorted(path.name for path in runs.iterdir()) == sorted([resumed.name, "latest"])
 
 
