@@ -71,7 +71,7 @@ def test_no_door_runs_code_of_a_checkpoint(
         clips = [
             Video(ROOT / f"samples/{name}.mp4", name, method=name) for name in ("real", "fake")
         ]
-        labelled = [replace(clip, label=int(clip.name == "fake")) for clip in clips]
+        labelled = [replace(clip, label=1 if clip.name == "fake" else 0) for clip in clips]
         options = PreprocessOptions(frames=1)
         preprocess_videos(labelled, tmp_path / "faces", options, local_engine(1))
     with pytest.raises(DeepfakeError) as caught:
