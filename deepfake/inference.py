@@ -7,10 +7,9 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
-
 from deepfake.aggregation import by_name, person_scores
 from deepfake.checkpoints import Checkpoint, load, sha256
+from deepfake.clips import cut, network_input
 from deepfake.recipe import InputRecipe
 from deepfake.timeline import Timeline, limits, timelines
 from deepfake.types import FaceScore, TrackScore, Verdict, VerdictLabel
@@ -149,14 +148,14 @@ class VideoPredictor:
     def score_faces(self, faces: Sequence[Face]) -> tuple[FaceScore, ...]:
         """Return P(fake) of each face, before calibration; NaN where the network gave none.
 
-        For a network of T frames, each track is cut into stretches of T faces, the last one filled
-        up with its last face, and each face has the score of its stretch.
+        For a network of T frames, each track gives interleaved clips that span it, as in training;
+        a face has the score of its clip.
         """
         frames = self.checkpoint.frames
         tracks: dict[int, list[Face]] = {}
         for face in faces:
             tracks.setdefault(face.track, []).append(face)
-        clips = [t[k : k + frames] for t in tracks.values() for k in range(0, len(t), frames)]
+        clips = [clip for track in tracks.values() for clip in cut(track, frames)]
         size = max(1, BATCH // frames)
         scored: dict[int, float] = {}
         for start in range(0, len(clips), size):
@@ -175,11 +174,9 @@ class VideoPredictor:
         )
 
     def _score_clips(self, clips: Sequence[Sequence[Face]]) -> list[float]:
-        frames, prepare = self.checkpoint.frames, self.checkpoint.recipe.prepare
-        rows = [[prepare(face.image) for face in clip] for clip in clips]
-        inputs = np.stack([np.stack(row + row[-1:] * (frames - len(row))) for row in rows])
-        scores = self.checkpoint.scorer.score(inputs[:, 0] if frames == 1 else inputs)
-        return [float(score) for score in scores]
+        images = [[face.image for face in clip] for clip in clips]
+        inputs = network_input(images, self.checkpoint.recipe, self.checkpoint.frames)
+        return [float(score) for score in self.checkpoint.scorer.score(inputs)]
 
     def _decide(
         self, score: float | None, extraction: Extraction, *, rejected: int

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from deepfake.clips import cut, network_input
 from deepfake.data.groups import groups
 from deepfake.data.shards import crop_reader, read_records
 from deepfake.errors import DeepfakeError
@@ -159,9 +160,8 @@ def score_crops(
         recipe: Prepares them.
         crops: Sorted by video, track and frame.
         read: Returns a crop's pixels.
-        frames: Crops that the network takes at once, T. With more than one, a track is cut into
-            stretches of T, the last one filled up with its last crop, and each crop of a stretch
-            has the stretch's score.
+        frames: Crops that the network takes at once, T. With more than one, each crop of a clip
+            has the clip's score.
     """
     for clips in batches(crops, frames):
         images = [[read(crop) for crop in clip] for clip in clips]
@@ -172,26 +172,11 @@ def score_crops(
 
 
 def batches(crops: Sequence[FaceCrop], frames: int) -> Iterator[list[list[FaceCrop]]]:
-    """Yield batches of stretches of a track, at most T crops each; of single crops where T = 1."""
+    """Yield batches of clips of a track, as `deepfake.clips.cut` makes them."""
     tracks = (list(track) for _, track in groupby(crops, lambda c: (c.video, c.track)))
-    clips = (t[k : k + frames] for t in tracks for k in range(0, len(t), frames))
+    clips = (list(clip) for track in tracks for clip in cut(track, frames))
     while batch := list(islice(clips, max(1, BATCH // frames))):
         yield batch
-
-
-def network_input(
-    clips: Sequence[Sequence[Image]], recipe: InputRecipe, frames: int
-) -> NDArray[np.float32]:
-    """Return clips as (B, T, 3, S, S), short ones filled up with their last; (B, 3, S, S) if T = 1.
-
-    Args:
-        clips: Crops (H, W, 3) of each clip, at most T.
-        recipe: From a crop to the network's input.
-        frames: Crops a clip, T.
-    """
-    faces = [[recipe.prepare(image) for image in clip] for clip in clips]
-    inputs = np.stack([np.stack(row + row[-1:] * (frames - len(row))) for row in faces])
-    return inputs[:, 0] if frames == 1 else inputs
 
 
 def to_row(

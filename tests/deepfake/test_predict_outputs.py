@@ -83,12 +83,18 @@ def test_one_person_alone(loaded: Checkpoint, samples: Path) -> None:
     assert nobody.reason == "there is no person 7 (found: 0)"
 
 
-def test_a_network_of_clips_judges_stretches_of_a_track(loaded: Checkpoint, samples: Path) -> None:
+@pytest.mark.parametrize(
+    ("frames", "clips", "scores"),
+    [(2, 2, [0.1, 0.2, 0.1, 0.2]), (3, 1, [0.1] * 4), (5, 1, [0.1] * 4)],
+)
+def test_a_network_of_clips_judges_interleaved_clips_of_a_track(
+    loaded: Checkpoint, samples: Path, frames: int, clips: int, scores: list[float]
+) -> None:
     scorer = CountingScorer()
-    temporal = replace(loaded, scorer=scorer, frames=3)
-    verdict = VideoPredictor(temporal).predict(samples / "fake.mp4")
-    assert scorer.shapes == [(2, 3, 3, 256, 256)]  # four faces: one stretch of 3, one filled up
-    assert [round(face.score, 1) for face in verdict.faces] == [0.1, 0.1, 0.1, 0.2]
+    temporal = replace(loaded, scorer=scorer, frames=frames)
+    verdict = VideoPredictor(temporal).predict(samples / "fake.mp4")  # of four faces
+    assert scorer.shapes == [(clips, frames, 3, 256, 256)]
+    assert [round(face.score, 1) for face in verdict.faces] == scores
 
 
 def test_memory_is_bounded_by_letting_every_second_frame_go(
