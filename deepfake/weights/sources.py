@@ -141,11 +141,13 @@ def _rows(
     recipe: InputRecipe,
     options: PreprocessOptions,
 ) -> Iterator[_Row]:
-    if name == "self_blended" or name == "swapped":
-        yield from _blended(train, name, recipe)
+    if name == "self_blended":
+        yield from _blended(train, "self_blended", recipe)
+    elif name == "swapped":
+        yield from _blended(train, "swapped", recipe)
     elif name == "pairs":
-        chosen = {"split": ("val",), "dataset": ("deepfacelive_pairs",)}
-        yield from _videos(train, chosen, options)
+        pairs = ("deepfacelive_pairs",)
+        yield from _videos(train, {"split": ("val",), "dataset": pairs}, options)
     elif name == "real videos":
         yield from _videos(train, {"split": ("val",), "dataset": ("real_videos",)}, options)
     elif name == "generated":
@@ -157,8 +159,8 @@ def _rows(
         yield from _videos(crops, {"dataset": ("DFDC",)}, options)
     else:
         parts = ("Celeb-real", "YouTube-real", "Celeb-synthesis")
-        kept = tuple(f"Celeb-DF v2 {part}" for part in parts)
-        yield from _videos(crops, {"dataset": kept}, options)
+        celeb = tuple(f"Celeb-DF v2 {part}" for part in parts)
+        yield from _videos(crops, {"dataset": celeb}, options)
 
 
 def _videos(
