@@ -47,7 +47,7 @@ def find_start(arguments: Sequence[str]) -> Start:
         CheckpointError: There is no such checkpoint, or it cannot be read safely.
     """
     asked = _value(arguments, "--ckpt_path")
-    if asked in (None, "null"):
+    if asked is None or asked == "null":
         return Start(list(arguments))
     path = Path(asked)
     if asked == "last":

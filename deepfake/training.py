@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from lightning_fabric.utilities.rank_zero import rank_zero_only
 from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint, ModelSummary, RichProgressBar
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
-from pytorch_lightning.utilities.exceptions import MisconfigurationException, SIGTERMException
-from pytorch_lightning.utilities.rank_zero import rank_zero_only
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from deepfake.data.datamodule import FaceDataModule
 from deepfake.errors import CheckpointError, DeepfakeError
@@ -80,7 +81,7 @@ class TrainCLI(LightningCLI):
         if self.start.run is not None:
             self.folder = self.start.run
         else:  # the first process makes the folder; the others hear of it when training ends
-            self.folder = new_run(runs) if rank_zero_only.rank == 0 else runs
+            self.folder = new_run(runs) if getattr(rank_zero_only, "rank", 0) == 0 else runs
         try:
             super().instantiate_classes()
             self.model.build_optimizer()
@@ -186,7 +187,7 @@ def train(arguments: Sequence[str]) -> Path:
         remove_if_empty(cli.folder)
         raise
     cli.folder = cli.trainer.strategy.broadcast(cli.folder)
-    if cli.trainer.fast_dev_run:
+    if getattr(cli.trainer, "fast_dev_run", False):
         return cli.folder
     best = cli.folder / BEST
     if not best.is_file():

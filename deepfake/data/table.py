@@ -89,7 +89,7 @@ class FaceTable:
 
     def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> "FaceTable":
         """Return some of the crops; videos keep their numbers."""
-        index = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
+        index = (np.flatnonzero(rows) if rows.dtype == np.bool_ else rows).astype(np.int64)
         names = ["video", "track", "time_s", "label", "centre", "landmarks", "source"]
         chosen = {name: getattr(self, name)[index] for name in [*names, "dataset", "person"]}
         shards = None if self.shards is None else self.shards.take(index)

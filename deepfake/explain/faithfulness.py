@@ -44,9 +44,9 @@ def curves(score: Callable[[Faces], Scores], face: Faces, heat: NDArray[np.float
     """
     soft = blurred(face)
     order = np.argsort(-heat, axis=None, kind="stable")
-    rank = np.empty(order.size, dtype=np.int64)
-    rank[order] = np.arange(order.size)
-    rank = rank.reshape(heat.shape)
+    ranks = np.empty(order.size, dtype=np.int64)
+    ranks[order] = np.arange(order.size)
+    rank = ranks.reshape(heat.shape)
     hot = [rank < round(k * order.size / STEPS) for k in range(STEPS + 1)]
     deleted = np.stack([np.where(place, soft, face) for place in hot])
     inserted = np.stack([np.where(place, face, soft) for place in hot])

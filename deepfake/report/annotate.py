@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import av
 import cv2
@@ -156,15 +157,15 @@ def _copy(
     assert isinstance(out, av.VideoStream)
     out.pix_fmt = "yuv420p"
     out.options = {"crf": CRF, "preset": "veryfast"}
-    out.codec_context.time_base = video.time_base
+    out.codec_context.time_base = video.time_base or Fraction(1, 90_000)
     sound = None if audio is None else made.add_stream_from_template(audio)
     first: int | None = None
     last: int | None = None
     bar: Image | None = None
-    early: list[av.Packet] = []  # sound before the first frame, whose size the file's head needs
+    early: list[av.Packet[Any]] = []  # sound before the first frame, which gives the size
     streams = [stream for stream in (video, audio) if stream is not None]
     for packet in given.demux(streams):
-        if audio is not None and packet.stream.index == audio.index:
+        if sound is not None and packet.stream.type == "audio":
             if packet.dts is not None:
                 packet.stream = sound
                 early.append(packet)
@@ -192,7 +193,7 @@ def _copy(
         made.mux(out.encode())
 
 
-def _decoded(packet: "av.Packet") -> Iterator["av.VideoFrame"]:
+def _decoded(packet: "av.Packet[Any]") -> Iterator["av.VideoFrame"]:
     try:
         for frame in packet.decode():
             assert isinstance(frame, av.VideoFrame)

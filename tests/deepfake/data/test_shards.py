@@ -13,7 +13,6 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from deepfake.data import sharding
 from deepfake.data.__main__ import main
 from deepfake.data.datamodule import FaceDataModule
 from deepfake.data.sharding import write_shards
@@ -39,7 +38,7 @@ def shards(drawn_faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 
 def batches(root: Path, **settings: Any) -> list[dict[str, torch.Tensor]]:  # noqa: ANN401
     given = {"batch_size": 4, "recipe": InputRecipe(image_size=32), "num_workers": 0}
-    data = FaceDataModule(root, **{**given, **settings})  # type: ignore[arg-type]
+    data = FaceDataModule(root, **{**given, **settings})
     loaders = (data.train_dataloader(), data.val_dataloader(), data.test_dataloader())
     return [batch for loader in loaders for batch in loader]
 
@@ -113,7 +112,9 @@ def test_long_names_and_dots_are_kept(tmp_path: Path, write_faces: Write, row: R
     folder = write_faces(tmp_path / "faces", rows)
     write_shards(folder, tmp_path / "shards")
     crop = read_manifest(tmp_path / "shards")[0]
-    expected = cv2.imread(str(folder / crop.path))[:, :, ::-1]
+    expected = cv2.imread(str(folder / crop.path))
+    assert expected is not None
+    expected = expected[:, :, ::-1]
     np.testing.assert_array_equal(read_crop(tmp_path / "shards", crop), expected)
 
 
@@ -127,7 +128,7 @@ def test_what_is_wrong_is_said(
     with pytest.raises(DeepfakeError, match="above 0"):
         write_shards(drawn_faces, tmp_path / "again", megabytes=0)
     with monkeypatch.context() as patch:
-        patch.setattr(sharding.importlib.util, "find_spec", lambda _: None)
+        patch.setattr("importlib.util.find_spec", lambda _: None)
         with pytest.raises(DeepfakeError, match=r"deepfake\[shards\]"):
             write_shards(drawn_faces, tmp_path / "again")
     next(drawn_faces.rglob("*.png")).unlink()

@@ -30,7 +30,8 @@ class Mild:
     """Says that the eyes of a face decide: the mean brightness of its upper half."""
 
     def score(self, faces: Faces) -> Scores:
-        return faces[:, :, : faces.shape[2] // 2].mean(axis=(1, 2, 3)).astype(np.float64)
+        scores: Scores = faces[:, :, : faces.shape[2] // 2].mean(axis=(1, 2, 3)).astype(np.float64)
+        return scores
 
     def warm_up(self) -> None:
         pass
