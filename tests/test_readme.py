@@ -1,0 +1,57 @@
+"""The README's commands are run, and the output that it shows is theirs."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+CONSOLE = re.findall(r"```console\n\$ python -m (.+)\n((?:.*\n)+?)```", README)
+
+
+def run(arguments: list[str], folder: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", *arguments], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def folder(tmp_path: Path, samples: Path) -> Path:
+    for label in ("real", "fake"):
+        (tmp_path / "videos" / label).mkdir(parents=True)
+        shutil.copy(samples / f"{label}.mp4", tmp_path / "videos" / label / "anna.mp4")
+    shutil.copy(samples / "fake.mp4", tmp_path / "clip.mp4")
+    return tmp_path
+
+
+def test_shown_output_is_real(folder: Path) -> None:
+    assert len(CONSOLE) == 2
+    for command, shown in CONSOLE:
+        assert run(command.split(), folder) == shown
+
+
+@pytest.mark.slow
+def test_the_three_verbs_chain_with_no_options(folder: Path) -> None:
+    run(["deepfake.preprocess", "videos/"], folder)
+    # Ten epochs on these two clips say no more than one.
+    trained = run(["deepfake.train", "--trainer.max_epochs", "1"], folder)
+    assert "next: python -m deepfake.predict clip.mp4" in trained
+    verdict = run(["deepfake.predict", "clip.mp4"], folder)
+    assert verdict.startswith("checkpoint: runs/latest/best.ckpt\n")
+    assert re.search(r"clip\.mp4: (REAL|FAKE|UNDECIDED) \(score 0\.\d{3}, ", verdict)
+
+
+def test_files_that_it_names_exist() -> None:
+    for target in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_it_is_short() -> None:
+    assert len(README.splitlines()) <= 250
