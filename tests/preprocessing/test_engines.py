@@ -46,10 +46,10 @@ def test_bad_tasks_are_reported_and_the_others_done(workers: int) -> None:
 
 def test_a_hanging_task_is_given_up() -> None:
     start = time.monotonic()
-    outcomes = {o.task: o for o in run_local(behave, ["hang", "a"], workers=1, timeout_s=0.7)}
-    assert outcomes["hang"].reason == "took longer than 0.7 s"
+    outcomes = {o.task: o for o in run_local(behave, ["hang", "a"], workers=1, timeout_s=5)}
+    assert outcomes["hang"].reason == "took longer than 5 s"
     assert outcomes["a"].result == "A"
-    assert time.monotonic() - start < 30
+    assert time.monotonic() - start < 55
 
 
 def test_leaving_early_ends_the_workers() -> None:
