@@ -18,7 +18,7 @@ from preprocessing.pipeline import Extraction, extract_faces, make_detector
 from preprocessing.types import Face, Image, PreprocessOptions
 
 MIN_FRACTION = 0.5  # of the frames asked for; with fewer decoded a clip is undecided
-BATCH = 32  # faces scored at once
+BATCH = 8  # faces scored at once: they stay in the cache, which halves the time of 32
 
 
 class VideoPredictor:
