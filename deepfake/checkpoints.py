@@ -25,7 +25,9 @@ from preprocessing.options import options_from_dict
 from preprocessing.types import PreprocessOptions
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
+
+    from deepfake.published.base import PublishedModel
 
 VERSION = 1
 KEY = "deepfake"  # of our entry in a checkpoint, and in a graph's metadata
@@ -351,7 +353,7 @@ def build(spec: Mapping[str, Any]) -> "nn.Module":
         raise CheckpointError(f"The checkpoint's arguments do not fit {path}: {error}") from error
 
 
-def load_published(source: Path | str | Mapping[str, Any]) -> Any:  # noqa: ANN401
+def load_published(source: "Path | str | Mapping[str, Tensor]") -> "PublishedModel":
     """Load somebody else's checkpoint; see `deepfake.published.load.load_published`."""
     from deepfake.published.load import load_published as load_it
 
