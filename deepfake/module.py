@@ -9,7 +9,7 @@ import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from deepfake import calibration
 from deepfake.errors import DeepfakeError
@@ -37,7 +37,8 @@ class FakeClassifier(LightningModule):
             it has `uses_features`; its `prepare(real, fake)`, if it has one, is told how many faces
             of each class an epoch shows.
         optimizer: Made with the parameters that require a gradient.
-        lr_scheduler: Made with the optimizer; stepped once an epoch.
+        lr_scheduler: Made with the optimizer; stepped once an epoch. `ReduceLROnPlateau` watches
+            `val/loss`, or with mode "max" `val/video_auroc`.
         network_spec: Class path and arguments that rebuild the network, kept in checkpoints. The
             command line fills it in.
         layer_decay: Factor of the learning rate from each block of the backbone to the one before
@@ -216,7 +217,11 @@ class FakeClassifier(LightningModule):
             self._check_sam()
         if scheduler is None:
             return optimizer
-        return {"optimizer": optimizer, "lr_scheduler": scheduler}
+        schedule: dict[str, Any] = {"scheduler": scheduler}
+        if isinstance(scheduler, ReduceLROnPlateau):
+            schedule["monitor"] = "val/loss" if scheduler.mode == "min" else "val/video_auroc"
+            schedule["frequency"] = self.trainer.check_val_every_n_epoch or 1
+        return {"optimizer": optimizer, "lr_scheduler": schedule}
 
     def build_optimizer(self) -> tuple[Optimizer, LRScheduler | None]:
         """Return a new optimizer and scheduler.

@@ -171,3 +171,27 @@ def test_the_network_is_compiled_in_place(monkeypatch: pytest.MonkeyPatch) -> No
     fit(model)
     assert called == [True]
     assert list(model.state_dict()) == names
+
+
+def test_a_plateau_watches_the_validation() -> None:
+    def lowered(p: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:
+        # A threshold that no change of loss meets: every epoch but the first is a plateau.
+        return torch.optim.lr_scheduler.ReduceLROnPlateau(
+            p, factor=0.1, patience=0, threshold=1e6, threshold_mode="abs"
+        )
+
+    model = FakeClassifier(
+        Tiny(), optimizer=lambda p: torch.optim.SGD(p, lr=1.0), lr_scheduler=lowered
+    )
+    loader = torch.utils.data.DataLoader(batches(1), batch_size=None)  # type: ignore[arg-type]
+    trainer = Trainer(
+        max_epochs=3,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
+    trainer.fit(model, loader, loader)
+    assert trainer.optimizers[0].param_groups[0]["lr"] == pytest.approx(0.01)
