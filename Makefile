@@ -5,7 +5,7 @@ PIP = $(BIN)/python -m pip install --disable-pip-version-check --quiet
 JOBS ?= 2
 export OMP_WAIT_POLICY = passive
 
-.PHONY: demo test lint docs clean soak fuzz
+.PHONY: demo test docs clean soak fuzz audit
 
 demo: .venv/run
 	@sh samples/demo.sh
@@ -42,6 +42,11 @@ fuzz: .venv/dev
 	for parser in record manifest options failures labels settings; do \
 		$(BIN)/python -m tests.reliability.fuzz $$parser --seconds $(or $(SECONDS),60) || exit 1; \
 	done
+
+# Compares the tested versions with the published advisories; asks PyPI.
+audit: .venv/dev
+	$(PIP) pip-audit
+	$(BIN)/pip-audit -r constraints.txt --no-deps --disable-pip
 
 clean:
 	rm -rf .venv
