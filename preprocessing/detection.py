@@ -1,9 +1,9 @@
 """What a face detector is."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from preprocessing.types import Detection, Image
+from preprocessing.types import Box, Detection, Image
 
 
 class FaceDetector(Protocol):
@@ -15,4 +15,13 @@ class FaceDetector(Protocol):
 
     def detect(self, images: Sequence[Image]) -> list[list[Detection]]:
         """Return the faces of each image (H, W, 3), the largest first."""
+        ...
+
+
+@runtime_checkable
+class FaceFollower(FaceDetector, Protocol):
+    """A face detector that has less work where it is told what to expect."""
+
+    def follow(self, image: Image, expected: Sequence[Box]) -> list[Detection]:
+        """Return the faces of an image (H, W, 3) as `detect` does, small ones near boxes only."""
         ...

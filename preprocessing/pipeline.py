@@ -14,6 +14,7 @@ from preprocessing.appearance import is_cut, look_of, scene_of
 from preprocessing.cropping import crop_face
 from preprocessing.detection import FaceDetector
 from preprocessing.errors import VideoError
+from preprocessing.following import Shot, follow
 from preprocessing.limits import DEFAULT, Limits
 from preprocessing.mtcnn import MTCNN
 from preprocessing.tracking import SeenFace, SeenFrame, link
@@ -30,7 +31,6 @@ from preprocessing.video import (
 
 MIN_TRACK_SHARE = 0.1  # of the frames; shorter tracks are mostly no faces
 MIN_BRIGHTNESS = 20.0  # mean of 0..255 inside the box: darker faces are silhouettes
-BATCH_PIXELS = 16_000_000  # decoded pixels held at a time: eight frames of 1080p
 MAX_CROP_BYTES = 256 * 2**20  # held per video; beyond, every second frame is let go
 
 
@@ -115,7 +115,7 @@ def extract_faces(
                 f"it lasts {info.duration_s:.1f} s"
             )
         frames = read_frames(path, index, positions, report, limits)
-    seen, crops, rejected, cuts, stride = _look_at(
+    looks = _look_at(
         frames, options, detector, limits, shrink, math.inf if fps is None else MAX_CROP_BYTES
     )
     if report.read == 0:
@@ -123,14 +123,14 @@ def extract_faces(
             f"{path.name}: none of {report.wanted} frames could be decoded "
             f"({report.corrupt} damaged, {report.errors} decoder errors)"
         )
-    tracks, left_out = _keep_people(link(seen), read=len(seen), most=limits.tracks)
-    rejected += left_out
+    tracks, left_out = _keep_people(link(looks.seen), read=len(looks.seen), most=limits.tracks)
     faces = tuple(
-        Face(track.id, detection, *crops[id(detection)])
+        Face(track.id, detection, *looks.crops[id(detection)])
         for track in tracks
         for detection in track.detections
     )
-    return Extraction(info, report, tracks, faces, dict(rejected), tuple(cuts), stride)
+    rejected = dict(looks.rejected + left_out)
+    return Extraction(info, report, tracks, faces, rejected, tuple(looks.cuts), looks.stride)
 
 
 def crop_known(
@@ -170,6 +170,39 @@ def crop_known(
     return Extraction(index.info, report, tuple(tracks), tuple(faces))
 
 
+@dataclass
+class _Looks:
+    """What is seen of a video so far; only crops are kept of its frames."""
+
+    seen: list[SeenFrame] = field(default_factory=list)
+    crops: dict[int, tuple[Image, Box]] = field(default_factory=dict)
+    rejected: Counter[str] = field(default_factory=Counter)
+    cuts: list[float] = field(default_factory=list)
+    stride: int = 1
+    held: int = 0
+
+    def shots(self, frames: Iterable[Frame]) -> Iterator[Shot]:
+        """Yield every `stride`th frame; note where scenes start."""
+        scene: NDArray[np.float32] | None = None
+        cut = False
+        for number, frame in enumerate(frames):
+            before, scene = scene, scene_of(frame.image)
+            if before is not None and is_cut(before, scene):
+                self.cuts.append(frame.time_s)
+                cut = True
+            if number % self.stride == 0:
+                yield Shot(number, frame, cut)
+                cut = False
+
+    def thin(self) -> None:
+        """Let every second frame go."""
+        self.seen, self.stride = _every_second(self.seen), 2 * self.stride
+        self.crops = {
+            id(f.detection): self.crops[id(f.detection)] for s in self.seen for f in s.faces
+        }
+        self.held = sum(crop.nbytes for crop, _ in self.crops.values())
+
+
 def _look_at(
     frames: Iterable[Frame],
     options: PreprocessOptions,
@@ -177,43 +210,32 @@ def _look_at(
     limits: Limits,
     shrink: Callable[[Image], Image] | None = None,
     max_bytes: float = math.inf,
-) -> tuple[list[SeenFrame], dict[int, tuple[Image, Box]], Counter[str], list[float], int]:
-    """Detect, describe and crop, a few frames at a time; only crops are kept."""
-    seen: list[SeenFrame] = []
-    crops: dict[int, tuple[Image, Box]] = {}
-    rejected: Counter[str] = Counter()
-    cuts: list[float] = []
-    scene: NDArray[np.float32] | None = None
-    held, stride, cut = 0, 1, False
-    for first, batch in _batches(frames):
-        kept = [frame for number, frame in enumerate(batch, first) if number % stride == 0]
-        found = dict(zip(map(id, kept), detector.detect([f.image for f in kept]), strict=True))
-        for frame in batch:
-            before, scene = scene, scene_of(frame.image)
-            if before is not None and is_cut(before, scene):
-                cuts.append(frame.time_s)
-                cut = True
-            if id(frame) not in found:
-                continue
-            faces = []
-            for detection in _accept(frame, found[id(frame)], options, rejected, limits.faces):
-                crop, region = crop_face(
-                    frame.image,
-                    detection,
-                    margin=options.margin,
-                    shape=options.crop,
-                    max_size=options.crop_size,
-                )
-                crops[id(detection)] = (crop if shrink is None else shrink(crop), region)
-                held += crops[id(detection)][0].nbytes
-                faces.append(SeenFace(detection, look_of(frame.image, detection)))
-            seen.append(SeenFrame(frame.time_s, faces, cut))
-            cut = False
-        while held > max_bytes and len(seen) > 1:
-            seen, stride = _every_second(seen), 2 * stride
-            crops = {id(f.detection): crops[id(f.detection)] for s in seen for f in s.faces}
-            held = sum(crop.nbytes for crop, _ in crops.values())
-    return seen, crops, rejected, cuts, stride
+) -> _Looks:
+    """Detect, describe and crop."""
+    looks = _Looks()
+    cut = False
+    for shot, found in follow(looks.shots(frames), detector, options.min_score):
+        cut |= shot.cut
+        if shot.number % looks.stride:  # chosen before the stride was doubled
+            continue
+        frame, faces = shot.frame, []
+        for detection in _accept(frame, found, options, looks.rejected, limits.faces):
+            crop, region = crop_face(
+                frame.image,
+                detection,
+                margin=options.margin,
+                shape=options.crop,
+                max_size=options.crop_size,
+            )
+            crop = crop if shrink is None else shrink(crop)
+            looks.crops[id(detection)] = (crop, region)
+            looks.held += crop.nbytes
+            faces.append(SeenFace(detection, look_of(frame.image, detection)))
+        looks.seen.append(SeenFrame(frame.time_s, faces, cut))
+        cut = False
+        while looks.held > max_bytes and len(looks.seen) > 1:
+            looks.thin()
+    return looks
 
 
 def _every_second(seen: Sequence[SeenFrame]) -> list[SeenFrame]:
@@ -223,20 +245,6 @@ def _every_second(seen: Sequence[SeenFrame]) -> list[SeenFrame]:
         for k, frame in enumerate(seen)
         if k % 2 == 0
     ]
-
-
-def _batches(frames: Iterable[Frame]) -> Iterator[tuple[int, list[Frame]]]:
-    """Yield a few frames at a time, with the number of the first."""
-    batch: list[Frame] = []
-    first = 0
-    for frame in frames:
-        batch.append(frame)
-        if sum(held.image.shape[0] * held.image.shape[1] for held in batch) >= BATCH_PIXELS:
-            yield first, batch
-            first += len(batch)
-            batch = []
-    if batch:
-        yield first, batch
 
 
 def _accept(

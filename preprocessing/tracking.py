@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from preprocessing.assignment import assign
 from preprocessing.types import Detection, Track
 
 NEAR = 0.8  # face sizes that a face moves between two frames while any look will do
@@ -88,14 +89,7 @@ def _assign(pieces: Sequence[_Piece], faces: Sequence[SeenFace]) -> dict[int, in
     cost = np.array([[_cost(piece.last, face) for face in faces] for piece in pieces])
     if cost.size == 1:
         return {0: 0} if cost[0, 0] < IMPOSSIBLE else {}
-    from scipy.optimize import linear_sum_assignment  # half the import time of preprocessing
-
-    rows, columns = linear_sum_assignment(cost)
-    return {
-        int(column): int(row)
-        for row, column in zip(rows, columns, strict=True)
-        if cost[row, column] < IMPOSSIBLE
-    }
+    return {column: row for row, column in assign(cost) if cost[row, column] < IMPOSSIBLE}
 
 
 def _cost(before: SeenFace, after: SeenFace) -> float:

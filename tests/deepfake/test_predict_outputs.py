@@ -107,7 +107,6 @@ def test_memory_is_bounded_by_letting_every_second_frame_go(
     crop = whole.faces[0].image.nbytes
     assert (len(whole.faces), whole.stride) == (40, 1)
     monkeypatch.setattr(pipeline, "MAX_CROP_BYTES", 12 * crop)
-    monkeypatch.setattr(pipeline, "BATCH_PIXELS", 3 * 160 * 160)
     thinned = pipeline.extract_faces(clip, options, OneFace(), fps=25.0)
     assert thinned.stride == 4
     assert [face.detection.frame for face in thinned.faces] == list(range(0, 40, 4))
