@@ -6,7 +6,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,17 +20,12 @@ from deepfake.console import (
     run,
 )
 from deepfake.limits import add_limits, limits_of
-from preprocessing.limits import DEFAULT, Limits
+from deepfake.tasks import Clip, Judge, Judged, Judging, import_modules, judge, look
 
 if TYPE_CHECKING:
     from deepfake.inference import VideoPredictor
-    from deepfake.recipe import InputRecipe
     from deepfake.types import Verdict
     from preprocessing.engines import Outcome
-    from preprocessing.pipeline import Extraction
-    from preprocessing.types import PreprocessOptions
-
-DEFAULT_CAMERA_S = 10.0
 
 
 def parser() -> argparse.ArgumentParser:
@@ -62,6 +57,8 @@ def parser() -> argparse.ArgumentParser:
     add("--annotate", type=Path, metavar="DIR", help="write each clip with boxes and scores in it")
     add("--workers", type=int, default=1, help="processes that read clips (default: 1)")
     add("--timeout", type=float, default=900.0, help="give a clip up after this many seconds")
+    add("--engine", choices=("local", "ray"), default="local", help="where (default: local)")
+    add("--address", help="of a Ray cluster's head; auto for a running one")
     add(
         "--import",
         dest="imports",
@@ -72,56 +69,6 @@ def parser() -> argparse.ArgumentParser:
     )
     add_limits(parser)
     return parser
-
-
-@dataclass(frozen=True)
-class Clip:
-    """A clip to be looked at by a worker process.
-
-    Args:
-        path: The file.
-        options: Which frames, which crops.
-        recipe: What the network takes of a crop.
-        start_s: Begin of the span that is looked at, in seconds.
-        end_s: Its end.
-        fps: Frames per second of video, instead of the number in `options`.
-        camera: Recorded into `path` first.
-        limits: What the clip may cost.
-    """
-
-    path: Path
-    options: "PreprocessOptions"
-    recipe: "InputRecipe"
-    start_s: float
-    end_s: float | None
-    fps: float | None = None
-    camera: int | None = None
-    limits: Limits = DEFAULT
-
-
-def look(clip: Clip) -> "Extraction":
-    """Find the faces of a clip; runs in a worker process, which may die of it.
-
-    Raises:
-        VideoError: The clip cannot be used.
-    """
-    from deepfake.inference import shrinking
-    from preprocessing.pipeline import detector_for, extract_faces
-
-    if clip.camera is not None:
-        from deepfake.webcam import record
-
-        record(clip.camera, clip.path, DEFAULT_CAMERA_S if clip.end_s is None else clip.end_s)
-    return extract_faces(
-        clip.path,
-        clip.options,
-        detector_for(clip.options),
-        start_s=clip.start_s,
-        end_s=clip.end_s,
-        fps=clip.fps,
-        shrink=None if clip.fps is None else shrinking(clip.recipe),
-        limits=clip.limits,
-    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -141,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         annotate=arguments.annotate,
     )
     outputs.prepare()
-    _import(arguments.imports)
+    import_modules(arguments.imports, Path.cwd())
     checkpoint = load(arguments.checkpoint)
     predictor = VideoPredictor(
         checkpoint,
@@ -164,18 +111,21 @@ def main(argv: Sequence[str] | None = None) -> int:
                 errors.append((path, outcome.reason))
                 print_error(_about(path, outcome.reason))
                 continue
-            verdict = predictor.judge(path, outcome.result)
+            verdict, extraction = outcome.result.verdict, outcome.result.extraction
             verdicts.append(verdict)
+            written: list[Path] = []
             try:
-                written = outputs.add(verdict, outcome.result, predictor)
+                if extraction is not None:
+                    written = outputs.add(verdict, extraction, predictor)
             except VideoError as error:
-                written = []
                 errors.append((path, str(error)))
                 print_error(str(error))
             if not quiet:
-                print(describe(verdict, stride=outcome.result.stride), flush=True)
+                print(describe(verdict), flush=True)
                 for file in written:
                     print(one_line(f"  written: {file}"), flush=True)
+    places = {str(clip.path): place for place, clip in enumerate(clips)}
+    verdicts.sort(key=lambda verdict: places[verdict.video])  # not as the workers were done
     outputs.finish(verdicts, errors)
     if not errors:
         return DONE
@@ -194,6 +144,12 @@ def _check(arguments: argparse.Namespace) -> None:
         raise DeepfakeError("--frames and --fps exclude each other; give one of them")
     if arguments.only_person is not None and arguments.only_person < 0:
         raise DeepfakeError("--only-person must be the number of a person, from 0")
+    if arguments.engine == "ray":
+        from preprocessing.engines_ray import require_ray
+
+        if arguments.sandbox:
+            raise DeepfakeError("--sandbox confines local workers: leave out --engine ray.")
+        require_ray()
     if arguments.aggregate is not None and arguments.aggregate not in RULES:
         raise DeepfakeError(
             f"--aggregate {arguments.aggregate}: no such rule. Choose of {', '.join(RULES)}."
@@ -204,10 +160,13 @@ def _clips(
     arguments: argparse.Namespace, predictor: "VideoPredictor", recordings: Path
 ) -> list[Clip]:
     """Return the clips that the arguments name; numbers that are no files are cameras."""
+    from deepfake.errors import DeepfakeError
     from deepfake.inputs import find_clips
 
     cameras = [t for t in arguments.clips if t.isdecimal() and not Path(t).exists()]
     named = [text for text in arguments.clips if text not in cameras]
+    if cameras and arguments.engine == "ray":
+        raise DeepfakeError("A camera is at this machine: leave out --engine ray.")
     sources: list[tuple[Path, int | None]] = []
     if named:
         sources += [(path, None) for path in find_clips(named)]
@@ -228,51 +187,78 @@ def _clips(
     ]
 
 
-def _import(modules: Sequence[str]) -> None:
-    import importlib
-
-    from deepfake.errors import DeepfakeError
-
-    sys.path.insert(0, str(Path.cwd()))
-    for name in modules:
-        try:
-            importlib.import_module(name)
-        except ImportError as error:
-            raise DeepfakeError(f"--import {name}: {error}") from error
-
-
 def _outcomes(
-    tasks: Sequence[Clip], predictor: "VideoPredictor", arguments: argparse.Namespace
-) -> Iterator["Outcome[Clip, Extraction]"]:
-    from preprocessing.engines import run_local
-
-    workers = max(1, min(arguments.workers, len(tasks), os.cpu_count() or 1))
+    clips: Sequence[Clip], predictor: "VideoPredictor", arguments: argparse.Namespace
+) -> Iterator["Outcome[Clip, Judged]"]:
+    judged = _on_cluster if arguments.engine == "ray" else _here
     with progress_bar() as bar:
-        task = bar.add_task("clips", total=len(tasks), rate="")
-        for outcome in run_local(
-            look,
-            tasks,
-            workers=workers,
-            timeout_s=arguments.timeout,
-            sandbox=arguments.sandbox,
-            meanwhile=predictor.checkpoint.scorer.warm_up,
-        ):
+        task = bar.add_task("clips", total=len(clips), rate="")
+        for outcome in judged(clips, predictor, arguments):
             bar.update(task, advance=1)
             yield outcome
+
+
+def _here(
+    clips: Sequence[Clip], predictor: "VideoPredictor", arguments: argparse.Namespace
+) -> Iterator["Outcome[Clip, Judged]"]:
+    """Find faces in worker processes, and judge them in this one."""
+    from preprocessing.engines import Outcome, run_local
+
+    for outcome in run_local(
+        look,
+        clips,
+        workers=max(1, min(arguments.workers, len(clips), os.cpu_count() or 1)),
+        timeout_s=arguments.timeout,
+        sandbox=arguments.sandbox,
+        meanwhile=predictor.checkpoint.scorer.warm_up,
+    ):
+        clip, found = outcome.task, outcome.result
+        judged = None if found is None else Judged(predictor.judge(clip.path, found), found)
+        yield Outcome(clip, judged, outcome.stage, outcome.reason)
+
+
+def _on_cluster(
+    clips: Sequence[Clip], predictor: "VideoPredictor", arguments: argparse.Namespace
+) -> Iterator["Outcome[Clip, Judged]"]:
+    """Judge each clip in a worker of a Ray cluster."""
+    from deepfake.checkpoints import find_checkpoint
+    from preprocessing.engines import Outcome
+    from preprocessing.engines_ray import run_ray
+
+    checkpoint = predictor.checkpoint
+    judging = Judge(
+        find_checkpoint(arguments.checkpoint).resolve(),
+        checkpoint.sha256,
+        predictor.aggregation,
+        predictor.options.frames,
+        predictor.only_person,
+        tuple(arguments.imports),
+        Path.cwd(),
+    )
+    faces = bool(arguments.report or arguments.annotate)
+    given = {clip.path.absolute(): clip for clip in clips}
+    tasks = (Judging(replace(c, path=path), judging, faces) for path, c in given.items())
+    for outcome in run_ray(judge, tasks, address=arguments.address, timeout_s=arguments.timeout):
+        clip, judged = given[outcome.task.clip.path], outcome.result
+        if judged is not None:  # under the names that were given here
+            verdict = replace(judged.verdict, video=str(clip.path), checkpoint=checkpoint.name)
+            judged = replace(judged, verdict=verdict)
+        yield Outcome(clip, judged, outcome.stage, outcome.reason)
 
 
 def _about(path: Path, reason: str) -> str:
     return reason if path.name in reason else f"{path}: {reason}"
 
 
-def describe(verdict: "Verdict", *, stride: int = 1) -> str:
+def describe(verdict: "Verdict") -> str:
     """Return the verdict in words: the clip, each person, and when they look fake."""
     score = "no score" if verdict.score is None else f"score {verdict.score:.3f}"
     head = f"{verdict.video}: {verdict.label.upper()} ({score}, threshold {verdict.threshold:.3f})"
     lines = [head]
     if verdict.reason:
         lines.append(f"  {verdict.reason}")
-    if stride > 1:
+    stride = verdict.provenance.get("frames_thinned", 1)
+    if stride != 1:
         lines.append(f"  one of {stride} frames was kept, to hold memory")
     for person in verdict.tracks:
         lines.append(

@@ -113,7 +113,7 @@ def _work(
 
         if arguments.sandbox:
             raise DeepfakeError("--sandbox confines local workers: leave out --engine ray.")
-        engine = ray_engine(arguments.address)
+        engine = ray_engine(arguments.address, arguments.timeout)
     else:
         engine = local_engine(arguments.workers, arguments.timeout, sandbox=arguments.sandbox)
     with progress_bar() as bar:

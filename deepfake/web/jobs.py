@@ -12,8 +12,8 @@ from uuid import uuid4
 from deepfake.checkpoints import DEFAULT, DEFAULT_MODEL, LATEST, load
 from deepfake.errors import DeepfakeError, VideoError
 from deepfake.inference import VideoPredictor
-from deepfake.predict import Clip, look
 from deepfake.report.verdict_page import file_stem, verdict_page
+from deepfake.tasks import Clip, look
 from deepfake.types import Verdict
 from preprocessing.engines import run_local
 from preprocessing.limits import Limits

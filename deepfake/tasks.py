@@ -1,0 +1,162 @@
+"""What `predict` gives to other processes: to find a clip's faces, or to judge it altogether."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deepfake.errors import CheckpointError, DeepfakeError
+from preprocessing.limits import DEFAULT, Limits
+
+if TYPE_CHECKING:
+    from deepfake.inference import VideoPredictor
+    from deepfake.recipe import InputRecipe
+    from deepfake.types import Verdict
+    from preprocessing.pipeline import Extraction
+    from preprocessing.types import PreprocessOptions
+
+DEFAULT_CAMERA_S = 10.0
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A clip to be looked at by a worker process.
+
+    Args:
+        path: The file.
+        options: Which frames, which crops.
+        recipe: What the network takes of a crop.
+        start_s: Begin of the span that is looked at, in seconds.
+        end_s: Its end.
+        fps: Frames per second of video, instead of the number in `options`.
+        camera: Recorded into `path` first.
+        limits: What the clip may cost.
+    """
+
+    path: Path
+    options: "PreprocessOptions"
+    recipe: "InputRecipe"
+    start_s: float
+    end_s: float | None
+    fps: float | None = None
+    camera: int | None = None
+    limits: Limits = DEFAULT
+
+
+def look(clip: Clip) -> "Extraction":
+    """Find the faces of a clip; runs in a worker process, which may die of it.
+
+    Raises:
+        VideoError: The clip cannot be used.
+    """
+    from deepfake.inference import shrinking
+    from preprocessing.pipeline import detector_for, extract_faces
+
+    if clip.camera is not None:
+        from deepfake.webcam import record
+
+        record(clip.camera, clip.path, DEFAULT_CAMERA_S if clip.end_s is None else clip.end_s)
+    return extract_faces(
+        clip.path,
+        clip.options,
+        detector_for(clip.options),
+        start_s=clip.start_s,
+        end_s=clip.end_s,
+        fps=clip.fps,
+        shrink=None if clip.fps is None else shrinking(clip.recipe),
+        limits=clip.limits,
+    )
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Who judges, for a worker on another machine that sees the same files.
+
+    Args:
+        checkpoint: The file, by its whole path.
+        sha256: That it must have there too.
+        aggregation: Rule from faces to a video, by name.
+        frames: Per video.
+        only_person: Judge this person alone.
+        imports: Modules to import first.
+        folder: Where they may lie.
+    """
+
+    checkpoint: Path
+    sha256: str
+    aggregation: str
+    frames: int
+    only_person: int | None = None
+    imports: tuple[str, ...] = ()
+    folder: Path = Path()
+
+
+@dataclass(frozen=True)
+class Judging:
+    """A clip, who judges it, and whether the faces are wanted back."""
+
+    clip: Clip
+    judge: Judge
+    faces: bool = False
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A verdict, and the faces that it was said of where they are wanted."""
+
+    verdict: "Verdict"
+    extraction: "Extraction | None" = None
+
+
+def judge(task: Judging) -> Judged:
+    """Find the faces of a clip and judge it; the network stays loaded for the next clip.
+
+    Raises:
+        DeepfakeError: The clip or the checkpoint cannot be used.
+    """
+    predictor = _predictor(task.judge)
+    extraction = look(task.clip)
+    verdict = predictor.judge(task.clip.path, extraction)
+    return Judged(verdict, extraction if task.faces else None)
+
+
+@lru_cache(1)
+def _predictor(wanted: Judge) -> "VideoPredictor":
+    from deepfake.backends import OnnxScorer, OpenVinoScorer
+    from deepfake.checkpoints import load
+    from deepfake.inference import VideoPredictor
+
+    import_modules(wanted.imports, wanted.folder)
+    checkpoint = load(wanted.checkpoint)
+    if checkpoint.sha256 != wanted.sha256:
+        raise CheckpointError(
+            f"{wanted.checkpoint} is another file on this machine (SHA-256 "
+            f"{checkpoint.sha256[:16]}..., expected {wanted.sha256[:16]}...). All machines must "
+            "see the same files."
+        )
+    if isinstance(checkpoint.scorer, OnnxScorer | OpenVinoScorer):
+        checkpoint.scorer.threads = 1  # there is a worker per processor
+    return VideoPredictor(
+        checkpoint,
+        aggregation=wanted.aggregation,
+        frames=wanted.frames,
+        only_person=wanted.only_person,
+    )
+
+
+def import_modules(modules: Sequence[str], folder: Path) -> None:
+    """Import modules, which may lie in a folder.
+
+    Raises:
+        DeepfakeError: One cannot be imported.
+    """
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+    for name in modules:
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            raise DeepfakeError(f"--import {name}: {error}") from error
