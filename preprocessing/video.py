@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from preprocessing.container import complete, file_bytes, first_stream, opened
 from preprocessing.errors import VideoError
-from preprocessing.images import IMAGE_SUFFIXES, read_image
+from preprocessing.images import IMAGE_SUFFIXES
 from preprocessing.limits import DEFAULT, Limits
 from preprocessing.types import Frame, Image
 
@@ -346,6 +346,8 @@ def read_photograph(path: Path, limits: Limits = DEFAULT) -> tuple[VideoInfo, Fr
     Raises:
         VideoError: The file is missing, empty, no image, or over the limit of pixels.
     """
+    from preprocessing.photographs import read_image  # Pillow is slow to import
+
     size = file_bytes(path)
     image, file_format = read_image(path, max_pixels=limits.pixels)
     height, width = image.shape[:2]

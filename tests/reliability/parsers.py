@@ -15,7 +15,6 @@ import numpy as np
 from deepfake.checkpoints import settings_from_dict
 from deepfake.data.sources.table import read_table as read_labels
 from preprocessing.errors import DeepfakeError
-from preprocessing.images import read_image
 from preprocessing.manifest import (
     MANIFEST,
     OPTIONS,
@@ -25,6 +24,7 @@ from preprocessing.manifest import (
     read_options,
     write_manifest,
 )
+from preprocessing.photographs import read_image
 from preprocessing.types import FaceCrop
 from preprocessing.video import index_frames
 from tests.reliability.media import COMMON
