@@ -11,7 +11,7 @@ import importlib
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from deepfake.aggregation import DEFAULT as DEFAULT_RULE
 from deepfake.aggregation import RULES
 from deepfake.backends import OnnxScorer, OpenVinoScorer, Scorer, TorchScorer
 from deepfake.calibration import Calibration
+from deepfake.cards import limits_beside
 from deepfake.errors import CheckpointError
 from deepfake.recipe import InputRecipe
 from preprocessing.options import options_from_dict
@@ -58,6 +59,7 @@ class Checkpoint:
         sha256: Of the file.
         frames: Crops that the network takes at once, T; 1 for single faces.
         note: What a person should know of it, in a line.
+        limits: What it cannot do, as its card says.
     """
 
     name: str
@@ -69,6 +71,7 @@ class Checkpoint:
     sha256: str
     frames: int = 1
     note: str = ""
+    limits: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,7 @@ class Settings:
     network: Mapping[str, Any] | None = None
     frames: int = 1
     note: str = ""
+    limits: tuple[str, ...] = ()
 
 
 def find_checkpoint(path: Path | None = None) -> Path:
@@ -145,12 +149,14 @@ def load_network(path: Path) -> tuple["nn.Module", Settings]:
     if path.suffix == ".safetensors":
         contents = _with_settings(contents, path)
     if KEY in contents:
-        return restore(contents, path)
+        network, settings = restore(contents, path)
+        return network, _with_card(settings, path)
     published = load_published(path)
     note = f"published {published.name} ({published.licence}); {published.output}"
-    return published.network.eval(), Settings(
+    settings = Settings(
         published.recipe, published.preprocess, Calibration(), published.aggregation, note=note
     )
+    return published.network.eval(), _with_card(settings, path)
 
 
 def sha256(path: Path) -> str:
@@ -171,7 +177,13 @@ def _load_graph(path: Path, name: str, digest: str) -> Checkpoint:
             f"{path} is a graph without this project's settings in its metadata. "
             "Make one with `python -m deepfake.export`."
         )
-    return _checkpoint(name, digest, scorer, settings_from_json(text, path))
+    settings = _with_card(settings_from_json(text, path), path)
+    return _checkpoint(name, digest, scorer, settings)
+
+
+def _with_card(settings: Settings, path: Path) -> Settings:
+    """Return settings with the limits in the card beside a checkpoint, if it brings none itself."""
+    return settings if settings.limits else replace(settings, limits=limits_beside(path))
 
 
 def _check_shipped(path: Path, digest: str | None = None) -> None:
@@ -210,6 +222,7 @@ def _checkpoint(name: str, digest: str, scorer: Scorer, settings: Settings) -> C
         sha256=digest,
         frames=settings.frames,
         note=settings.note,
+        limits=settings.limits,
     )
 
 
@@ -255,7 +268,7 @@ def settings_from_json(text: str, path: Path) -> Settings:
 
 def settings_to_json(settings: Settings) -> str:
     """Return what `settings_from_json` reads."""
-    content = {
+    content: dict[str, Any] = {
         "version": VERSION,
         "network": settings.network,
         "recipe": asdict(settings.recipe),
@@ -265,6 +278,8 @@ def settings_to_json(settings: Settings) -> str:
         "frames": settings.frames,
         "note": settings.note,
     }
+    if settings.limits:
+        content["limits"] = settings.limits
     return json.dumps(content, indent=1, sort_keys=True, allow_nan=False)
 
 
@@ -295,9 +310,16 @@ def settings_from_dict(content: object, path: Path) -> Settings:
             network=content.get("network"),
             frames=int(content.get("frames", 1)),
             note=str(content.get("note", "")),
+            limits=_texts(content.get("limits", [])),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path} is not a checkpoint of this project: {error}") from error
+
+
+def _texts(content: object) -> tuple[str, ...]:
+    if not isinstance(content, list | tuple) or not all(isinstance(text, str) for text in content):
+        raise TypeError("limits must be a list of texts")
+    return tuple(content)
 
 
 def recipe_from_dict(content: Mapping[str, Any]) -> InputRecipe:

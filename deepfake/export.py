@@ -28,6 +28,7 @@ def parser() -> argparse.ArgumentParser:
     add("--format", choices=SUFFIXES, required=True, help="safetensors holds the weights alone")
     add("--out", type=Path, required=True, help="file to write; openvino writes a .bin beside it")
     add("--half", action="store_true", help="store float16 weights: half the file, same speed")
+    add("--push", metavar="USER/NAME", help="upload the file to the Hugging Face Hub as well")
     return parser
 
 
@@ -44,6 +45,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     size_mb = arguments.out.stat().st_size / 1e6
     print(one_line(f"{checkpoint} -> {arguments.out} ({size_mb:.1f} MB)"))
     print(f"largest difference of scores: {parity.difference:.1e} on {parity.faces} inputs")
+    if arguments.push is not None:
+        from deepfake.hub import push
+
+        commit = push(arguments.out, arguments.push)
+        print(one_line(f"pushed: {arguments.push} at {commit}"))
     return DONE
 
 
@@ -61,6 +67,11 @@ def _check(arguments: argparse.Namespace) -> None:
             "--half: TorchScript cannot store float16 and compute in float32. "
             "Use --format onnx, openvino or safetensors."
         )
+    if arguments.push is not None:
+        from deepfake.hub import check_pushable, require_hub
+
+        check_pushable(arguments.out)
+        require_hub()
     if not arguments.out.parent.is_dir():
         raise DeepfakeError(f"--out {arguments.out}: make the folder {arguments.out.parent} first.")
 

@@ -58,6 +58,24 @@ class VideoPredictor:
         """
         return cls(load(None if path is None else Path(path), device=device))
 
+    @classmethod
+    def from_pretrained(
+        cls, repo: str, *, revision: str | None = None, device: str = "cpu"
+    ) -> "VideoPredictor":
+        """Load a model from the Hugging Face Hub; see `deepfake.hub.load_pretrained`.
+
+        Args:
+            repo: Such as "user/name".
+            revision: A commit pins the model; None takes the newest.
+            device: Of a torch network.
+
+        Raises:
+            DeepfakeError: It cannot be had, or not be used.
+        """
+        from deepfake.hub import load_pretrained
+
+        return cls(load_pretrained(repo, revision=revision, device=device))
+
     def predict(
         self,
         path: str | Path,
