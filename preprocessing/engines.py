@@ -19,6 +19,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
 from typing import Any, Generic, TypeVar
 
+from preprocessing import messages
 from preprocessing import sandbox as sandboxes
 from preprocessing.errors import DeepfakeError
 
@@ -154,7 +155,7 @@ def _outcome(worker: _Worker, ready: bool, timeout_s: float) -> Outcome[Any, Any
     if ready:
         try:
             pipe = worker.pipe
-            result, stage, reason = sandboxes.receive(pipe) if worker.sandbox else pipe.recv()
+            result, stage, reason = (sandboxes if worker.sandbox else messages).receive(pipe)
         except DeepfakeError as error:
             return Outcome(worker.task, None, "worker", str(error))
         except (EOFError, ConnectionResetError, OSError):
@@ -199,15 +200,15 @@ def _serve(pipe: Connection, function: Callable[[Any], Any], terms: _Terms) -> N
         except (EOFError, OSError):
             return
         if refusal:
-            pipe.send((None, "worker", refusal))
+            messages.send(pipe, (None, "worker", refusal))
             continue
         if terms.sandbox:
             sandboxes.allow_cpu(terms.cpu_s)
         answer = attempt(function, task)
         try:
-            pipe.send(answer)
+            messages.send(pipe, answer)
         except MemoryError:
-            pipe.send((None, "worker", NO_MEMORY))
+            messages.send(pipe, (None, "worker", NO_MEMORY))
 
 
 def _confine() -> str:

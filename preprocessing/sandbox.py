@@ -7,7 +7,6 @@ can send them nowhere, start nothing, and hand back nothing but faces.
 
 import ctypes
 import errno
-import io
 import os
 import pickle
 import platform
@@ -18,6 +17,7 @@ from dataclasses import is_dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
+from preprocessing import messages
 from preprocessing.errors import DeepfakeError
 
 _NO_NEW_PRIVS, _SET_FILTER, _ALL_THREADS = 38, 1, 1
@@ -136,10 +136,9 @@ def receive(pipe: Connection) -> Any:  # noqa: ANN401
     Raises:
         DeepfakeError: It holds anything else.
     """
-    data = pipe.recv_bytes()
     try:
-        return _PlainUnpickler(io.BytesIO(data)).load()
-    except DeepfakeError:
+        return messages.receive(pipe, _PlainUnpickler)
+    except (DeepfakeError, EOFError, OSError):
         raise
     except Exception as error:  # a forged answer may raise anything
         raise DeepfakeError(
