@@ -1,80 +1,119 @@
-"""A training step on one thread: the published way, and as our classifier takes it.
+"""A training step on one thread: the published way, and as `python -m deepfake.train` takes it.
 
-The published step runs float32 in NCHW with the packaged memory-efficient swish, attention without
-a fused kernel, and keeps the graph of frozen blocks. Ours is channels_last with plain swish, the
-fused kernel, bfloat16 where the CPU has it, and no graph below the first trained block. The
-networks and batches have the published sizes.
+The published step runs float32 in NCHW with the packaged memory-efficient swish and attention
+without a fused kernel, in a process as Python starts it. Ours is that of Lightning's trainer with
+the settings of configs/efficient_vit.yaml and configs/cross_efficient_vit.yaml, read by the command
+line's own code: channels_last, plain swish, fused attention, bfloat16 where the processor has it,
+freed memory kept. Batches have the published sizes; both train the same parameters. Loading is
+left out.
 """
 
+import tempfile
+import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import torch
 from efficientnet_pytorch import EfficientNet as PackagedEfficientNet
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from benchmarks.infer import rows_of_pixels
-from benchmarks.measure import Row, compare, cpu_s, row
+from benchmarks.measure import Row, cpu_s, row
+from benchmarks.turns import answer, in_turns
 from deepfake.losses import BinaryCrossEntropy
 from deepfake.models.cross_efficient_vit import CrossEfficientViT
 from deepfake.models.efficient_vit import EfficientViT
 
 SIZE = 224
+PUBLISHED: dict[str, Callable[[], nn.Module]] = {
+    "efficient_vit": EfficientViT.published,
+    "cross_efficient_vit": CrossEfficientViT.published,
+}
+BATCHES = {"efficient_vit": 32, "cross_efficient_vit": 16}
+TITLES = {"efficient_vit": "Efficient ViT", "cross_efficient_vit": "Cross Efficient ViT"}
 
 
 def run(clips: Sequence[Path]) -> list[Row]:  # noqa: ARG001  every benchmark takes clips
     """Return a row for each of the two networks of the paper."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        return [
-            measured("Efficient ViT", EfficientViT.published, batch=32),
-            measured("Cross Efficient ViT", CrossEfficientViT.published, batch=16),
-        ]
-    finally:
-        torch.set_num_threads(threads)
+    rows = []
+    for config, batch in BATCHES.items():
+        ours, published = in_turns([(train, (config, batch)), (train_published, (config, batch))])
+        figures = (ours, published)
+        rows.append(row("train", TITLES[config], figures, "CPU ms per face", 1000 / batch))
+    return rows
 
 
-def measured(case: str, make: Callable[[], nn.Module], *, batch: int) -> Row:
-    """Return the row of a network: CPU time of a step over a batch, per face."""
+def batch_of(size: int) -> dict[str, Any]:
+    """Return a batch of random faces, as the loader gives it."""
     torch.manual_seed(0)
-    faces, labels = torch.rand(batch, 3, SIZE, SIZE), torch.tensor([0.0, 1.0] * (batch // 2))
-    ours = step(make().to(memory_format=torch.channels_last), faces, labels, ours=True)  # type: ignore[call-overload]
-    published = make().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    for module in published.modules():
+    return {
+        "face": torch.rand(size, 3, SIZE, SIZE),
+        "label": torch.tensor([0.0, 1.0] * (size // 2)),
+        **{name: torch.arange(size) for name in ("video", "track", "index")},
+    }
+
+
+def train_published(end: Connection, config: str, size: int) -> None:
+    """Take published steps: forward, backward, SGD."""
+    torch.set_num_threads(1)
+    batch = batch_of(size)
+    network = PUBLISHED[config]().to(memory_format=torch.contiguous_format)
+    for module in network.modules():
         if isinstance(module, PackagedEfficientNet):
             module.set_swish(memory_efficient=True)
-    reference = step(published, faces, labels, ours=False)
-
-    def plainly() -> float:
-        with sdpa_kernel(SDPBackend.MATH), rows_of_pixels():
-            return cpu_s(reference)
-
-    figures = compare(lambda: cpu_s(ours), plainly)
-    return row("train", case, figures, "CPU ms per face", 1000 / batch)
-
-
-def step(network: nn.Module, faces: Tensor, labels: Tensor, *, ours: bool) -> Callable[[], None]:
-    """Return what takes one training step: forward, backward, SGD as in the paper."""
     trained = [p for p in network.parameters() if p.requires_grad]
     optimizer = torch.optim.SGD(trained, lr=1e-3, weight_decay=1e-7)
     criterion = BinaryCrossEntropy()
-    if not ours:  # the published code freezes in the optimizer, so every block is in the graph
-        network.requires_grad_(requires_grad=True)
-    faces = faces.contiguous(memory_format=torch.channels_last) if ours else faces
-    has_bfloat16 = torch.backends.cpu.get_cpu_capability() == "AVX512" and bool(
-        torch.cpu._is_avx512_bf16_supported()  # torch has no public name for it
-    )
+    network.train()
 
-    def take() -> None:
-        network.train()
+    def step() -> None:
         optimizer.zero_grad()
-        narrow = torch.autocast("cpu", torch.bfloat16) if ours and has_bfloat16 else nullcontext()
-        with narrow:
-            logits = network(faces)
-        criterion(logits.float(), labels).backward()
+        criterion(network(batch["face"]), batch["label"]).backward()
         optimizer.step()
 
-    return take
+    def once() -> float:
+        with sdpa_kernel(SDPBackend.MATH), rows_of_pixels():
+            return cpu_s(step)
+
+    answer(end, once)
+
+
+def train(end: Connection, config: str, size: int) -> None:
+    """Take steps of `python -m deepfake.train --config configs/<config>.yaml`."""
+    from pytorch_lightning.callbacks import Callback
+    from torch.utils.data import DataLoader
+
+    from deepfake.resuming import Start
+    from deepfake.train import config_folder
+    from deepfake.training import make
+
+    class Turns(Callback):
+        """Takes a step for every question, and answers with its CPU seconds."""
+
+        start = 0.0
+
+        def on_train_batch_start(self, *_: Any) -> None:  # noqa: ANN401
+            end.recv()
+            self.start = time.process_time()
+
+        def on_train_batch_end(self, *_: Any) -> None:  # noqa: ANN401
+            end.send(time.process_time() - self.start)
+
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = [
+            *(f"--config={config_folder() / name}.yaml" for name in ("default", config)),
+            "--model.network.init_args.pretrained=false",
+            "--trainer.accelerator=cpu",
+            "--trainer.logger=false",
+            "--trainer.enable_progress_bar=false",
+            "--trainer.enable_model_summary=false",
+            f"--runs={folder}",
+        ]
+        cli = make(Start(arguments))
+        cli.trainer.callbacks.insert(0, Turns())  # type: ignore[attr-defined]
+        batches: Any = DataLoader([batch_of(size)] * 1000, batch_size=None)  # type: ignore[arg-type]
+        cli.trainer.fit(cli.model, train_dataloaders=batches)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from deepfake.allocator import keep_freed_memory
 from deepfake.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ def sigmoid(logits: NDArray[np.floating]) -> Scores:
 class TorchScorer:
     """Scores with a torch network, in float32 on the CPU unless told otherwise.
 
+    On the CPU, memory that the process frees stays with it: see `keep_freed_memory`.
+
     Args:
         network: Put into eval mode.
         device: Such as "cpu" or "cuda".
@@ -49,6 +52,8 @@ class TorchScorer:
     def __init__(self, network: "nn.Module", device: str = "cpu") -> None:
         import torch
 
+        if device == "cpu":
+            keep_freed_memory()
         self.network = network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.device = device
 

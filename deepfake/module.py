@@ -1,6 +1,7 @@
 """The LightningModule that trains a network: it wires, and knows no data set."""
 
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from deepfake import calibration
+from deepfake.depthwise import quick_depthwise
 from deepfake.errors import DeepfakeError
 from deepfake.finetuning import distances
 from deepfake.losses import BinaryCrossEntropy
@@ -88,7 +90,8 @@ class FakeClassifier(LightningModule):
         """Return logits (B,) for normalised faces (B, 3, H, W) or clips (B, T, 3, H, W)."""
         if faces.ndim == 4:
             faces = faces.contiguous(memory_format=torch.channels_last)
-        logits: Tensor = self.network(faces)
+        with nullcontext() if self.compile_network else quick_depthwise():
+            logits: Tensor = self.network(faces)
         return logits.float()
 
     def _step(self, batch: FaceBatch, split: str) -> tuple[Tensor, Tensor]:

@@ -17,10 +17,12 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveCon
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
+from deepfake.allocator import keep_freed_memory
 from deepfake.data.datamodule import FaceDataModule
 from deepfake.errors import CheckpointError, DeepfakeError
 from deepfake.models.backbones import LITE0, lite0_imagenet_weights
 from deepfake.module import FakeClassifier
+from deepfake.precision import fast_precision
 from deepfake.resuming import SeedEachBatch, Start, check_contents, continued_csv, find_start
 from deepfake.runs import BEST, LAST, RUNS, RunRecorder, link_latest, new_run
 
@@ -102,6 +104,8 @@ class TrainCLI(LightningCLI):
             kwargs["enable_progress_bar"] = sys.stderr.isatty()
             if sys.stderr.isatty():
                 own.append(RichProgressBar(console_kwargs={"stderr": True}))
+        if asked.precision is None:
+            kwargs["precision"] = fast_precision(str(asked.accelerator))
         kwargs["callbacks"] = [*own, *self._asked("callbacks")]
         kwargs["default_root_dir"] = str(self.folder)
         return super().instantiate_trainer(**kwargs)
@@ -153,20 +157,15 @@ def plain(value: Any) -> Any:  # noqa: ANN401
     return str(value)
 
 
-def train(arguments: Sequence[str]) -> Path:
-    """Train as the arguments say; return the run's folder.
-
-    Args:
-        arguments: Of the command line. With `--ckpt_path` of a run's last.ckpt the run goes on in
-            its folder with its settings, which arguments may change.
+def make(start: Start) -> TrainCLI:
+    """Return classifier, data and trainer as the arguments say, in a process fit for training.
 
     Raises:
-        DeepfakeError: The settings are wrong, there is nothing to train on, or nothing to go on
-            from.
+        DeepfakeError: The settings are wrong.
     """
     _quieten()
-    start = find_start(arguments)
-    cli = TrainCLI(
+    keep_freed_memory()
+    return TrainCLI(
         FakeClassifier,
         FaceDataModule,
         args=start.arguments,
@@ -178,6 +177,21 @@ def train(arguments: Sequence[str]) -> Path:
         parser_kwargs={"exit_on_error": False, "allow_abbrev": False},
         start=start,
     )
+
+
+def train(arguments: Sequence[str]) -> Path:
+    """Train as the arguments say; return the run's folder.
+
+    Args:
+        arguments: Of the command line. With `--ckpt_path` of a run's last.ckpt the run goes on in
+            its folder with its settings, which arguments may change.
+
+    Raises:
+        DeepfakeError: The settings are wrong, there is nothing to train on, or nothing to go on
+            from.
+    """
+    start = find_start(arguments)
+    cli = make(start)
     try:
         if start.checkpoint is not None:
             check_contents(start.checkpoint, cli.model.network_spec)

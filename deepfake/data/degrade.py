@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Sequence
+from itertools import islice
 
 import av
 import cv2
@@ -39,7 +40,7 @@ def recompress_video(clip: Sequence[Image], *, crf: int) -> list[Image]:
     height, width = clip[0].shape[:2]
     even = [_even(image) for image in clip]
     lead = [np.roll(even[0], 1, axis=1)] if len(even) == 1 else []
-    decoded = _decode(_encode([*lead, *even], crf))[len(lead) :]
+    decoded = _decode(_encode([*lead, *even], crf), start=len(lead))
     if len(decoded) != len(clip):
         raise RuntimeError(f"encoded {len(clip)} frames and got {len(decoded)} back")
     return [image[:height, :width] for image in decoded]
@@ -106,10 +107,11 @@ def _encode(frames: Sequence[Image], crf: int) -> bytes:
     return buffer.getvalue()
 
 
-def _decode(data: bytes) -> list[Image]:
+def _decode(data: bytes, start: int) -> list[Image]:
+    """Return the decoded frames from number `start` on."""
     with av.open(io.BytesIO(data), "r", format="h264") as container:
         container.streams.video[0].thread_count = 1
         return [
             np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
-            for frame in container.decode(video=0)
+            for frame in islice(container.decode(video=0), start, None)
         ]

@@ -125,6 +125,7 @@ def test_two_processes_measure_as_one(given: Arguments, faces: Path, tmp_path: P
         "--model.optimizer.init_args.lr=0.0",
         "--trainer.max_epochs=1",
         "--trainer.limit_train_batches=1",
+        "--trainer.precision=32-true",  # bfloat16 rounds each process's batches otherwise
     ]
     parallel = ["--trainer.strategy=ddp", "--trainer.devices=2"]
     two = begin(given(f"--runs={tmp_path / 'two'}", *options, *parallel))
