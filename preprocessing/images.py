@@ -8,6 +8,11 @@ from preprocessing.types import Image
 
 IMAGE_SUFFIXES = frozenset([".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"])
 JPEG_QUALITY = 95
+# Differences to the pixel above, in runs of equal ones: half the time of zlib's fastest level at
+# the same size. OpenCV before 4.12 does not let choose the filter, and then gains little.
+PNG_FAST = [cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
+if hasattr(cv2, "IMWRITE_PNG_FILTER"):
+    PNG_FAST += [cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP]
 
 
 def encode_image(image: Image, image_format: str) -> bytes:
@@ -16,7 +21,7 @@ def encode_image(image: Image, image_format: str) -> bytes:
     if image_format == "jpg":
         parameters = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
     else:
-        parameters = [cv2.IMWRITE_PNG_COMPRESSION, 1]  # a third of the time, 8 % larger
+        parameters = PNG_FAST
     done, data = cv2.imencode(f".{image_format}", bgr, parameters)
     assert done
     return bytes(data)

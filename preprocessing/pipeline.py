@@ -214,12 +214,13 @@ def _look_at(
     """Detect, describe and crop."""
     looks = _Looks()
     cut = False
-    for shot, found in follow(looks.shots(frames), detector, options.min_score):
+    for sight in follow(looks.shots(frames), detector, options.min_score):
+        shot = sight.shot
         cut |= shot.cut
         if shot.number % looks.stride:  # chosen before the stride was doubled
             continue
         frame, faces = shot.frame, []
-        for detection in _accept(frame, found, options, looks.rejected, limits.faces):
+        for detection in _accept(frame, sight.faces, options, looks.rejected, limits.faces):
             crop, region = crop_face(
                 frame.image,
                 detection,
