@@ -18,10 +18,7 @@ if hasattr(cv2, "IMWRITE_PNG_FILTER"):
 def encode_image(image: Image, image_format: str) -> bytes:
     """Return the bytes of a PNG or JPEG file of an RGB image (H, W, 3)."""
     bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-    if image_format == "jpg":
-        parameters = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
-    else:
-        parameters = PNG_FAST
+    parameters = {"jpg": [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY], "png": PNG_FAST}[image_format]
     done, data = cv2.imencode(f".{image_format}", bgr, parameters)
     assert done
     return bytes(data)
