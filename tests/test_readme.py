@@ -1,12 +1,17 @@
 """The README's commands are run, and the output that it shows is theirs."""
 
+import inspect
 import re
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+
+from deepfake import app, evaluate, export, predict, preprocess
+from deepfake.data.datamodule import FaceDataModule
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -51,6 +56,15 @@ def test_the_three_verbs_chain_with_no_options(folder: Path) -> None:
 def test_files_that_it_names_exist() -> None:
     for target in re.findall(r"\]\(([^)#:]+)\)", README):
         assert (ROOT / target).exists(), target
+
+
+def test_commands_and_options_that_it_names_exist() -> None:
+    for module in re.findall(r"python -m ([\w.]+)", README):
+        assert find_spec(module) is not None, module
+    helps = [verb.parser().format_help() for verb in (app, evaluate, export, predict, preprocess)]
+    of_train = {f"--data.{name}" for name in inspect.signature(FaceDataModule).parameters}
+    for option in set(re.findall(r"`(--[\w.]+)", README)) - of_train - {"--ckpt_path"}:
+        assert any(option in text for text in helps), option
 
 
 def test_it_is_short() -> None:

@@ -4,6 +4,7 @@ Everything that comes from the clip, its name included, is text for jinja2 to es
 charts, which are made of numbers, are markup.
 """
 
+import itertools
 import math
 import re
 from collections.abc import Sequence
@@ -33,7 +34,8 @@ SHOWN = 12  # people with a strip, those with the highest scores
 EXPLAINED = 4  # of them with heat maps
 STRIP = 12  # faces of a person in their strip
 LARGE = 3  # of them shown large
-STRIP_SIDE, LARGE_SIDE = 112, 320  # pixels
+PICKED = 32  # faces of a person that a click on their chart can show
+STRIP_SIDE, PICKED_SIDE, LARGE_SIDE = 112, 160, 320  # pixels
 
 METHODS = {
     "occlusion": "Heat maps show where blurring a part of the face lowers its score (occlusion): "
@@ -58,6 +60,15 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Pick:
+    """A face that a click on the chart shows, and where; in percent of the chart's width."""
+
+    face: Picture
+    left: float
+    width: float
+
+
+@dataclass(frozen=True)
 class Person:
     """A person as the page shows them."""
 
@@ -68,6 +79,7 @@ class Person:
     moments: str
     spans: int
     chart: "Markup | None"
+    picks: Sequence[Pick]
     faces: Sequence[Picture]
     frames: Sequence[Picture]
 
@@ -142,7 +154,9 @@ def verdict_page(verdict: Verdict, extraction: Extraction, predictor: "VideoPred
         finish=words.clock(span[1]),
         method=METHODS.get(method, ""),
         technical=_technical(extraction),
-        limits=words.limits(checkpoint),
+        about=words.about(checkpoint),
+        cannot=checkpoint.limits,
+        limits=words.LIMITS,
         provenance=_provenance(verdict),
     )
 
@@ -198,6 +212,10 @@ def _people(
                 else "",
                 spans=sum(i.track == person.track for i in verdict.intervals),
                 chart=_chart(lines[person.track], faces, verdict, extraction, calibration),
+                picks=[
+                    Pick(picture(f, crops[f.track, f.frame], PICKED_SIDE), left, width)
+                    for f, left, width in _picks(faces, _span(extraction))
+                ],
                 faces=[picture(f, crops[f.track, f.frame], STRIP_SIDE) for f in strip],
                 frames=[
                     picture(f, crops[f.track, f.frame], LARGE_SIDE)
@@ -219,6 +237,26 @@ def _most_suspicious(verdict: Verdict, line: Timeline) -> list[FaceScore]:
         if len(chosen) < LARGE and all(abs(face.time_s - c.time_s) >= apart for c in chosen):
             chosen.append(face)
     return chosen[:LARGE] if apart > 0 else faces[:1]
+
+
+def _picks(
+    faces: Sequence[FaceScore], span_s: tuple[float, float]
+) -> list[tuple[FaceScore, float, float]]:
+    """Return faces to be picked on a chart, each with the part of it where it is the nearest.
+
+    Args:
+        faces: In order of time.
+        span_s: Begin and end of the chart, in seconds.
+    """
+    chosen = [faces[k] for k in _evenly(len(faces), PICKED)]
+    start, end = span_s
+    middles = [(a.time_s + b.time_s) / 2 for a, b in itertools.pairwise(chosen)]
+    places = 100 * (np.array([start, *middles, end]) - start) / max(end - start, 1e-3)
+    edges = np.round(places.clip(0, 100), 2)
+    return [
+        (face, float(left), round(float(right - left), 2))
+        for face, left, right in zip(chosen, edges[:-1], edges[1:], strict=True)
+    ]
 
 
 def _chart(

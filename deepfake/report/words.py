@@ -90,7 +90,6 @@ def moments(intervals: Sequence[Interval]) -> str:
     return f"Looks fake from {spans}."
 
 
-def limits(checkpoint: Checkpoint) -> list[str]:
-    """Return what the model cannot do, its own limits first."""
-    own = [text for text in (checkpoint.note, checkpoint.calibration.limits()) if text]
-    return [*own, *LIMITS]
+def about(checkpoint: Checkpoint) -> list[str]:
+    """Return what is known of a model beside its card: its note, and its calibration's worth."""
+    return [text for text in (checkpoint.note, checkpoint.calibration.limits()) if text]

@@ -17,7 +17,7 @@ from deepfake.inference import VideoPredictor
 from deepfake.report import words
 from deepfake.report.charts import timeline_svg
 from deepfake.report.pictures import data_uri, heated
-from deepfake.report.verdict_page import file_stem, verdict_page, write_page
+from deepfake.report.verdict_page import _picks, file_stem, verdict_page, write_page
 from deepfake.timeline import timelines
 from deepfake.types import FaceScore, Verdict
 
@@ -72,7 +72,13 @@ class Page(HTMLParser):
 @pytest.fixture(scope="session")
 def mild(checkpoint: Path) -> Checkpoint:
     band = Calibration(threshold=0.2, low=0.1, high=0.3, reals=40, fakes=50)
-    return replace(load(checkpoint), scorer=Mild(), calibration=band, note="<b>of a test</b>")
+    return replace(
+        load(checkpoint),
+        scorer=Mild(),
+        calibration=band,
+        note="<b>of a test</b>",
+        limits=("Find <b>lip-sync</b>.",),
+    )
 
 
 @pytest.fixture(scope="session")
@@ -102,6 +108,7 @@ def test_the_clip_s_name_is_only_text(evil_page: Path) -> None:
     assert "&lt;img src=x onerror=alert(1)&gt;.mp4" in text
     assert "<img src=x" not in text
     assert "<b>of a test" not in text
+    assert "<b>lip-sync" not in text
     assert re.fullmatch(r"img-src-x-onerror-alert-1-[0-9a-f]{8}\.html", evil_page.name)
 
 
@@ -126,6 +133,8 @@ def test_the_page_tells_who_when_and_why(evil_page: Path) -> None:
     assert "4 of 4 looked at" in text
     assert "sha256" in text
     assert "Only faces are judged." in text
+    assert "What this model cannot do" in text
+    assert "<li>Find &lt;b&gt;lip-sync&lt;/b&gt;.</li>" in text
 
 
 def test_contrast_is_enough_in_light_and_dark() -> None:
@@ -181,6 +190,23 @@ def test_the_chart_is_where_the_numbers_say() -> None:
     assert points.split() == [f"{x},75.0" for x in (0.0, 0.0, 250.0, 500.0, 750.0, 1000.0, 1000.0)]
     assert svg.count('class="cut"') == 1
     assert 'class="threshold" vector-effect="non-scaling-stroke" x1="0" y1="10.0"' in svg
+
+
+def test_a_click_on_the_chart_finds_the_nearest_face() -> None:
+    faces = [FaceScore(0.5, 0, k, time_s) for k, time_s in enumerate((1.0, 2.0, 6.0))]
+    picks = _picks(faces, (0.0, 10.0))
+    assert picks == [(faces[0], 0.0, 15.0), (faces[1], 15.0, 25.0), (faces[2], 40.0, 60.0)]
+    many = [FaceScore(0.5, 0, k, k / 10) for k in range(1000)]
+    picks = _picks(many, (0.0, 99.9))
+    assert len(picks) == 32
+    assert sum(width for _, _, width in picks) == pytest.approx(100.0)
+    assert (picks[0][0], picks[-1][0]) == (many[0], many[-1])
+
+
+def test_every_judged_face_of_a_short_clip_can_be_picked(evil_page: Path) -> None:
+    text = evil_page.read_text(encoding="utf-8")
+    assert text.count('<input type="radio" name="person-0"') == 4
+    assert text.count('<figure class="pick">') == 4
 
 
 def test_pictures() -> None:
