@@ -44,6 +44,7 @@ def address(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         try:
             assert process.stdout is not None
             assert process.stdout.readline().strip() == f"http://127.0.0.1:{port}"
+            answer_of(f"http://127.0.0.1:{port}/")
             yield f"http://127.0.0.1:{port}/"
         finally:
             process.send_signal(signal.SIGTERM)
@@ -63,8 +64,11 @@ def browser() -> Iterator[Any]:
 
 def drop(page: Any, clip: Path) -> None:  # noqa: ANN401  playwright may be absent
     page.set_input_files("#clip input[type=file]", clip)
-    page.wait_for_function("name => document.querySelector('#clip').innerText.includes(name)",
-                           arg=clip.stem)  # fmt: skip
+    uploaded = """name => {
+        const text = document.querySelector('#clip').innerText;
+        return text.includes(name) && !text.includes('Uploading');
+    }"""
+    page.wait_for_function(uploaded, arg=clip.stem)
     page.click("#judge")
 
 
@@ -86,6 +90,7 @@ def test_a_clip_is_judged_in_the_browser(
     assert "fake.mp4: real, score 49 %" in page.inner_text(".verdict")  # of a fresh Meso4
     frame = page.frame_locator("iframe.report")
     assert "Person 0" in frame.locator("body").inner_text()
+    show_a_face(page, frame)
     width = page.evaluate("document.documentElement.scrollWidth")
     assert width <= 390, f"the page is {width} pixels wide on a phone"
 
@@ -106,6 +111,23 @@ def test_a_clip_is_judged_in_the_browser(
     assert not outside, "the page asks something of another server"
     assert not errors
     page.close()
+
+
+def show_a_face(page: Any, frame: Any) -> None:  # noqa: ANN401
+    """Click on the chart at seven tenths of it; step on with an arrow key."""
+    assert frame.locator("figure.pick:visible").count() == 0
+    times = frame.locator(".picks input").evaluate_all("all => all.map(i => i.ariaLabel)")
+    assert len(times) == 4, "one of each face of this checkpoint"
+    show = "element => element.scrollIntoView({block: 'center', behavior: 'instant'})"
+    page.locator("iframe.report").evaluate(show)  # frames out of sight stand still
+    frame.locator(".plot").evaluate(show)
+    box = frame.locator(".plot").bounding_box()
+    page.mouse.click(box["x"] + 0.7 * box["width"], box["y"] + 0.4 * box["height"])
+    shown = frame.locator("figure.pick:visible")
+    assert shown.inner_text().replace("\n", ", ") == times[2]
+    page.keyboard.press("ArrowRight")
+    assert shown.inner_text().replace("\n", ", ") == times[3]
+    assert shown.locator("img").evaluate("image => image.naturalWidth") > 0
 
 
 def test_answers_forbid_other_servers_and_come_only_from_this_computer(address: str) -> None:
