@@ -9,6 +9,8 @@ from pathlib import Path
 import av
 
 from benchmarks.measure import Row, Usage, child, compare, row
+from preprocessing.pipeline import detector_for, extract_faces
+from preprocessing.types import PreprocessOptions
 
 OUT = "{out}"  # in a command, stands for a new folder
 LENGTH_S = (8, 15)  # of the clips that stand for "10 s of 1080p"
@@ -23,10 +25,13 @@ def run(clips: Sequence[Path]) -> list[Row]:
 
 
 def suitable(clip: Path) -> bool:
-    """Tell whether a clip is about 10 s of 1080p."""
+    """Tell whether a clip is about 10 s of 1080p and shows a person."""
     with av.open(str(clip)) as container:
         seconds = (container.duration or 0) / av.time_base
-        return container.streams.video[0].height == 1080 and LENGTH_S[0] < seconds < LENGTH_S[1]
+        if container.streams.video[0].height != 1080 or not LENGTH_S[0] < seconds < LENGTH_S[1]:
+            return False
+    options = PreprocessOptions(frames=3)
+    return bool(extract_faces(clip, options, detector_for(options)).faces)
 
 
 def usage_rows(name: str, case: str, ours: Sequence[str], reference: Sequence[str]) -> list[Row]:

@@ -3,6 +3,7 @@
 import sys
 import tempfile
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
 from benchmarks.measure import Row
@@ -14,7 +15,7 @@ FRAMES = 32
 
 def run(clips: Sequence[Path]) -> list[Row]:
     """Return CPU time and peak memory against all frames, and against the same number of them."""
-    chosen = [clip for clip in clips if suitable(clip)][:CLIPS] or list(clips[:CLIPS])
+    chosen = list(islice(filter(suitable, clips), CLIPS)) or list(clips[:CLIPS])
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         videos = Path(folder) / "videos"
