@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
 from deepfake.aggregation import by_name, person_scores
@@ -13,6 +12,7 @@ from deepfake.clips import cut, network_input
 from deepfake.recipe import InputRecipe
 from deepfake.timeline import Timeline, limits, timelines
 from deepfake.types import FaceScore, TrackScore, Verdict, VerdictLabel
+from deepfake.version import VERSION
 from preprocessing.detection import FaceDetector
 from preprocessing.pipeline import Extraction, extract_faces, make_detector
 from preprocessing.types import Face, Image, PreprocessOptions
@@ -238,7 +238,7 @@ class VideoPredictor:
             "frames_corrupt": extraction.report.corrupt,
             "complete": round(extraction.info.complete, 4),
             "frames_thinned": extraction.stride,
-            "version": version("deepfake"),
+            "version": VERSION,
             "time": datetime.now(UTC).isoformat(timespec="seconds"),
         }
 
