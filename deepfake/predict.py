@@ -242,6 +242,7 @@ def _on_cluster(
         predictor.aggregation,
         predictor.options.frames,
         predictor.only_person,
+        arguments.backend,
         tuple(arguments.imports),
         Path.cwd(),
     )

@@ -12,6 +12,7 @@ from deepfake.errors import CheckpointError, DeepfakeError
 from preprocessing.limits import DEFAULT, Limits
 
 if TYPE_CHECKING:
+    from deepfake.graphs import Backend
     from deepfake.inference import VideoPredictor
     from deepfake.recipe import InputRecipe
     from deepfake.types import Verdict
@@ -81,6 +82,7 @@ class Judge:
         aggregation: Rule from faces to a video, by name.
         frames: Per video.
         only_person: Judge this person alone.
+        backend: What computes the scores.
         imports: Modules to import first.
         folder: Where they may lie.
     """
@@ -90,6 +92,7 @@ class Judge:
     aggregation: str
     frames: int
     only_person: int | None = None
+    backend: "Backend" = "auto"
     imports: tuple[str, ...] = ()
     folder: Path = Path()
 
@@ -126,11 +129,11 @@ def judge(task: Judging) -> Judged:
 @lru_cache(1)
 def _predictor(wanted: Judge) -> "VideoPredictor":
     from deepfake.backends import OnnxScorer, OpenVinoScorer
-    from deepfake.checkpoints import load
+    from deepfake.graphs import load_with
     from deepfake.inference import VideoPredictor
 
     import_modules(wanted.imports, wanted.folder)
-    checkpoint = load(wanted.checkpoint)
+    checkpoint = load_with(wanted.checkpoint, wanted.backend)
     if checkpoint.sha256 != wanted.sha256:
         raise CheckpointError(
             f"{wanted.checkpoint} is another file on this machine (SHA-256 "
