@@ -90,6 +90,21 @@ def test_largest_face_comes_first(portrait: Image) -> None:
     assert centre(second) < (276, 276)
 
 
+def test_followed_faces_are_those_of_a_full_search(portrait: Image) -> None:
+    """Two faces, of 110 and of 27 pixels: the small one is found near an expected box only."""
+    scene = np.full((700, 1000, 3), 90, np.uint8)
+    scene[20:532, 20:532] = portrait
+    scene[400:528, 640:768] = cv2.resize(portrait, (128, 128), interpolation=cv2.INTER_AREA)
+    large, small = detector.detect([scene])[0]
+    moved = (small.box[0] + 9, small.box[1] - 7, small.box[2] + 9, small.box[3] - 7)
+    found = detector.follow(scene, [moved])
+    for face, expected in zip(found, (large, small), strict=True):
+        assert (face.box, face.score) == (expected.box, expected.score)
+        np.testing.assert_array_equal(face.landmarks, expected.landmarks)
+    (only,) = detector.follow(scene, [])
+    assert only.box == large.box
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (1, 500), (11, 400), (12, 12), (13, 999), (20, 21)])
 @pytest.mark.parametrize("value", [0, 128, 255])
 def test_small_and_plain_images_have_no_face(shape: tuple[int, int], value: int) -> None:

@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from preprocessing.mtcnn_pyramid import Floats, SumTable, scales
+from preprocessing.mtcnn_pyramid import Floats, SumTable, parts_around, scales
 from preprocessing.types import Image
 
 
@@ -62,3 +62,21 @@ def test_scales_end_where_the_window_no_longer_fits() -> None:
     found = scales(100, 300, 0.6, 0.709)
     assert found[1] == 0.6 * 0.709
     assert found[-1] * 100 >= 12 > found[-1] * 0.709 * 100
+
+
+def test_a_part_of_a_level_has_the_pixels_of_the_whole() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (90, 161, 3), dtype=np.uint8)
+    whole = SumTable(image).resize(50, 83)
+    part = SumTable(image).resize(50, 83, (2, 10, 47, 83))
+    np.testing.assert_array_equal(part, whole[2:47, 10:83])
+
+
+def test_parts_lie_around_boxes_of_the_levels_size() -> None:
+    boxes = np.array([[100, 100, 140, 140], [300, 0, 700, 400]], np.float32)
+    # windows of 48 pixels: the first box with as much around it; the second is too large
+    assert parts_around(boxes, 0.25, 300, 300) == [(14, 14, 46, 46)]
+    assert parts_around(boxes, 1 / 32, 30, 30) == [(0, 0, 26, 30)]  # 384 pixels: the second
+    assert parts_around(boxes[:1] - 90, 0.25, 300, 300) == [(0, 0, 24, 24)]  # at the corner
+    assert parts_around(boxes[:1], 0.25, 36, 36) == [(14, 14, 36, 36)]
+    assert parts_around(boxes[[0] * 90], 0.25, 300, 300) == [(0, 0, 300, 300)]  # all is cheaper
+    assert parts_around(boxes[:0], 0.25, 300, 300) == []
