@@ -3,7 +3,8 @@
 The reference is the same network as its packages run it: float32, NCHW, memory-efficient swish,
 attention without a fused kernel, in a process of its own as Python starts it. Ours are torch with
 channels_last, and exported graphs on ONNX Runtime and OpenVINO, all in float32. Scores must stay
-within 1e-3; a row of each says how far they are.
+within 1e-3; a row of each says how far they are, and another the time of its multiply-adds at the
+rate of a large matrix product, the floor of float32.
 """
 
 import copy
@@ -36,6 +37,7 @@ from preprocessing.types import PreprocessOptions
 DOCUMENT = Path(__file__).parents[1] / "docs" / "networks.md"
 LARGE = 4.0  # thousand millions of multiply-adds; above, 2 faces keep a core as busy as 8
 LARGE_BATCH = 2
+PRODUCT = 1024  # side of a matrix product, which runs at the processor's peak
 
 logger = logging.getLogger(__name__)
 
@@ -57,8 +59,10 @@ def run_networks(table: Sequence[Sequence[str]]) -> list[Row]:
     try:
         found = []
         for cells in table:
-            batch = LARGE_BATCH if float(cells[3]) > LARGE else BATCH
-            found += network_rows(cells[0].strip("`"), int(cells[1]), batch, here)
+            gigaflops = float(cells[3])
+            batch = LARGE_BATCH if gigaflops > LARGE else BATCH
+            measured = network_rows(cells[0].strip("`"), int(cells[1]), batch, here)
+            found += [*measured, floor(cells[0].strip("`"), measured, gigaflops)]
         return found
     finally:
         packaged.kill()
@@ -97,6 +101,16 @@ def network_rows(expression: str, size: int, batch: int, packaged: Connection) -
     apart = max(difference, 1e-9)
     limit = LARGEST_DIFFERENCE
     return [*found, Row("infer", f"{expression}: scores", apart, limit, limit / apart, 0, "apart")]
+
+
+def floor(expression: str, measured: Sequence[Row], gigaflops: float) -> Row:
+    """Return the row of what the arithmetic alone would take, and of how near the best comes."""
+    left, right = torch.randn(2, PRODUCT, PRODUCT)
+    seconds = min(cpu_s(lambda: left @ right) for _ in range(REPETITIONS))
+    least = gigaflops * 1e12 / (PRODUCT**3 / seconds)
+    best = min(each.ours for each in measured if each.unit == "CPU ms per face")
+    case = f"{expression}: floor of float32"
+    return Row("infer", case, best, least, least / best, 0, "CPU ms per face")
 
 
 def prepared(expression: str, size: int, batch: int) -> tuple[nn.Module, Faces]:
