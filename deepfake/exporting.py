@@ -139,7 +139,8 @@ def to_onnx(network: nn.Module, settings: Settings) -> "ModelProto":
             "This format needs onnx and onnxscript, which are not installed. "
             "Run `pip install 'deepfake[export]'`."
         ) from error
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    for chatty in ("torch.onnx", "onnxscript", "onnx_ir"):  # a line for each node they remove
+        logging.getLogger(chatty).setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about deprecations inside torch
         program = torch.onnx.export(
