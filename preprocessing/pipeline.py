@@ -17,6 +17,7 @@ from preprocessing.errors import VideoError
 from preprocessing.following import Shot, follow
 from preprocessing.limits import DEFAULT, Limits
 from preprocessing.mtcnn import MTCNN
+from preprocessing.recognition import recogniser
 from preprocessing.tracking import SeenFace, SeenFrame, link
 from preprocessing.types import Box, Detection, Face, Frame, Image, PreprocessOptions, Track
 from preprocessing.video import (
@@ -123,7 +124,8 @@ def extract_faces(
             f"{path.name}: none of {report.wanted} frames could be decoded "
             f"({report.corrupt} damaged, {report.errors} decoder errors)"
         )
-    tracks, left_out = _keep_people(link(looks.seen), read=len(looks.seen), most=limits.tracks)
+    tracks = link(looks.seen, looks.describe if options.crop == "square" else None)
+    tracks, left_out = _keep_people(tracks, read=len(looks.seen), most=limits.tracks)
     faces = tuple(
         Face(track.id, detection, *looks.crops[id(detection)])
         for track in tracks
@@ -193,6 +195,16 @@ class _Looks:
             if number % self.stride == 0:
                 yield Shot(number, frame, cut)
                 cut = False
+
+    def describe(self, detection: Detection) -> NDArray[np.float64] | None:
+        """Return who a face is, from its square crop; None where nothing can tell."""
+        tell = recogniser()
+        if tell is None:
+            return None
+        image, (x0, y0, x1, y1) = self.crops[id(detection)]
+        scale = np.array([image.shape[1] / (x1 - x0), image.shape[0] / (y1 - y0)])
+        points = (detection.landmarks - np.array([x0, y0])) * scale
+        return tell(image, points.astype(np.float32))
 
     def thin(self) -> None:
         """Let every second frame go."""

@@ -48,6 +48,21 @@ def test_a_cut_ends_a_track_and_look_joins_it_again() -> None:
     assert tracks_of(frames) == [[0, 1, 4, 5], [2, 3]]
 
 
+def test_pieces_that_look_different_are_joined_by_who_they_are() -> None:
+    before = [SeenFrame(k / 25, [face(k, 10, ANNA), face(k, 200, ANNA)]) for k in range(3)]
+    after = [SeenFrame(k / 25, [face(k, 10, BEN)], cut=k == 3) for k in range(3, 6)]
+
+    def describe(detection: Detection) -> NDArray[np.float64]:
+        return np.array([0.6 if detection.frame > 2 else float(detection.box[0] == 200), 0.0])
+
+    assert len(link(before + after)) == 3
+    left, right = link(before + after, describe)
+    assert [d.frame for d in left.detections] == [0, 1, 2]
+    assert [d.frame for d in right.detections] == [0, 1, 2, 3, 4, 5]  # 0.4 away, the other 0.6
+    assert len(link(before + after, lambda _: None)) == 3
+    assert len(link(before + after[:2], describe)) == 3  # two faces say too little
+
+
 def test_a_gap_of_missed_frames_is_bridged() -> None:
     frames = [SeenFrame(k / 25, [face(k, 10, ANNA)] if k not in (2, 3) else []) for k in range(6)]
     assert tracks_of(frames) == [[0, 1, 4, 5]]
