@@ -183,7 +183,10 @@ def test_a_plateau_watches_the_validation() -> None:
     model = FakeClassifier(
         Tiny(), optimizer=lambda p: torch.optim.SGD(p, lr=1.0), lr_scheduler=lowered
     )
-    loader = torch.utils.data.DataLoader(batches(1), batch_size=None)  # type: ignore[arg-type]
+    loader: torch.utils.data.DataLoader[Any] = torch.utils.data.DataLoader(
+        batches(1),  # type: ignore[arg-type]
+        batch_size=None,
+    )
     trainer = Trainer(
         max_epochs=3,
         accelerator="cpu",
