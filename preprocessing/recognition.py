@@ -1,22 +1,18 @@
 """Whether two faces are one person's, by a network that comes with the extra "recognition"."""
 
-import importlib.metadata
-import importlib.util
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from preprocessing.dlib_models import LANDMARKS, RECOGNITION, dlib_model
 from preprocessing.types import Image
 
 SMALLEST = 40.0  # pixels between forehead and chin, below which a face is not described
 TURNED = 0.2  # the nose's place between the eyes, 0 to 1, at least this far from both
 CHIP = 150  # side of the aligned face that the network takes, in pixels
 PADDING = 0.25  # of it around the face
-NETWORK = "dlib_face_recognition_resnet_model_v1.dat"
-LANDMARKS = "shape_predictor_68_face_landmarks.dat"
 
 Description = NDArray[np.float64]
 Describe = Callable[[Image, NDArray[np.float32]], Description | None]
@@ -31,8 +27,8 @@ def recogniser() -> Describe | None:
     (H, W, 3), RGB, and five landmarks in its pixels, and gives None for faces that are small or
     seen from the side, where it took different people for one.
     """
-    network, landmarks = _file(NETWORK), _file(LANDMARKS)
-    if importlib.util.find_spec("dlib") is None or network is None or landmarks is None:
+    network, landmarks = dlib_model(RECOGNITION), dlib_model(LANDMARKS)
+    if network is None or landmarks is None:
         return None
     import dlib
 
@@ -53,12 +49,3 @@ def recogniser() -> Describe | None:
         return np.array(describing.compute_face_descriptor(chip))
 
     return describe
-
-
-def _file(name: str) -> Path | None:
-    """Find a file of the models' package, which needs pkg_resources to be imported."""
-    try:
-        files = importlib.metadata.files("face-recognition-models") or []
-    except importlib.metadata.PackageNotFoundError:
-        return None
-    return next((Path(str(file.locate())) for file in files if file.name == name), None)

