@@ -39,6 +39,7 @@ def parser() -> argparse.ArgumentParser:
     add("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: all cores)")
     add("--engine", choices=("local", "ray"), default="local", help="where (default: local)")
     add("--address", help="of a Ray cluster's head; auto for a running one")
+    add("--device", default="cpu", help="cuda decodes and detects on a GPU (default: cpu)")
     add("--timeout", type=float, default=900.0, help="give a video up after this many seconds")
     add("--shard", default="0/1", metavar="I/N", help="do every N-th video from the I-th on")
     add("--reuse-boxes", action="store_true", help="cut fakes where their originals have faces")
@@ -51,6 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return the exit status."""
     arguments = parser().parse_args(argv)
     options = _options(arguments)
+    _check_device(arguments)
     number, count = _shard(arguments.shard)
 
     from deepfake.data.sources import find_videos, summary
@@ -91,6 +93,20 @@ def _options(arguments: argparse.Namespace) -> "PreprocessOptions":
     )
 
 
+def _check_device(arguments: argparse.Namespace) -> None:
+    if arguments.device == "cpu":
+        return
+    if arguments.sandbox or arguments.engine != "local":
+        raise DeepfakeError("--device is for local workers outside a sandbox.")
+    import torch
+
+    try:
+        torch.zeros(1, device=arguments.device)
+    except (AssertionError, RuntimeError) as error:  # torch has no type of its own for it
+        reason = str(error).splitlines()[0]
+        raise DeepfakeError(f"--device {arguments.device} cannot be used: {reason}") from error
+
+
 def _shard(text: str) -> tuple[int, int]:
     number, _, count = text.partition("/")
     if not (number.isdigit() and count.isdigit() and int(number) < int(count)):
@@ -105,7 +121,7 @@ def _work(
     lock: str,
 ) -> "BatchReport":
     from preprocessing.batch import Job, local_engine, preprocess_videos
-    from preprocessing.engines import Outcome
+    from preprocessing.engines import MEMORY_BYTES, Outcome
 
     engine: Engine
     if arguments.engine == "ray":
@@ -115,7 +131,13 @@ def _work(
             raise DeepfakeError("--sandbox confines local workers: leave out --engine ray.")
         engine = ray_engine(arguments.address, arguments.timeout)
     else:
-        engine = local_engine(arguments.workers, arguments.timeout, sandbox=arguments.sandbox)
+        on_cpu = arguments.device == "cpu"
+        engine = local_engine(
+            arguments.workers,
+            arguments.timeout,
+            memory_bytes=MEMORY_BYTES if on_cpu else None,  # CUDA reserves more than there is
+            sandbox=arguments.sandbox,
+        )
     with progress_bar() as bar:
         task = bar.add_task("videos", total=len(videos), rate="")
         crops = 0
@@ -146,6 +168,7 @@ def _work(
             lock=lock,
             reuse_boxes=arguments.reuse_boxes,
             limits=limits_of(arguments),
+            device=arguments.device,
         )
 
 

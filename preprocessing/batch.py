@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from preprocessing import store
-from preprocessing.engines import TIMEOUT_S, Outcome, run_local
+from preprocessing.engines import MEMORY_BYTES, TIMEOUT_S, Outcome, run_local
 from preprocessing.errors import DeepfakeError
 from preprocessing.limits import DEFAULT, Limits
 from preprocessing.manifest import VideoRecord
@@ -27,6 +27,7 @@ class Job:
         original: The video that this one was made from frame by frame, if its boxes are to be
             reused; where its frames are others, faces are detected as usual.
         limits: What the video may cost.
+        device: Decodes the video and finds the faces, as torch names it.
     """
 
     video: Video
@@ -34,6 +35,7 @@ class Job:
     options: PreprocessOptions
     original: Video | None = None
     limits: Limits = DEFAULT
+    device: str = "cpu"
 
 
 @dataclass(frozen=True)
@@ -73,10 +75,17 @@ def work(job: Job) -> int:
     """
     tracks = None if job.original is None else _tracks_of(job, job.original)
     if tracks is None:
-        detector = detector_for(job.options)
-        extraction = extract_faces(job.video.path, job.options, detector, limits=job.limits)
+        extraction = extract_faces(
+            job.video.path,
+            job.options,
+            detector_for(job.options, job.device),
+            limits=job.limits,
+            device=job.device,
+        )
     else:
-        extraction = crop_known(job.video.path, job.options, tracks, limits=job.limits)
+        extraction = crop_known(
+            job.video.path, job.options, tracks, limits=job.limits, device=job.device
+        )
     return store.store(job.folder, job.video, extraction, job.options)
 
 
@@ -95,7 +104,13 @@ def _tracks_of(job: Job, original: Video) -> list[Track] | None:
     return [Track(number, tuple(found)) for number, found in sorted(people.items())]
 
 
-def local_engine(workers: int, timeout_s: float = TIMEOUT_S, *, sandbox: bool = False) -> Engine:
+def local_engine(
+    workers: int,
+    timeout_s: float = TIMEOUT_S,
+    *,
+    memory_bytes: int | None = MEMORY_BYTES,
+    sandbox: bool = False,
+) -> Engine:
     """Return the engine of this machine's processes; see `run_local`."""
 
     def run(function: Callable[[Job], int], jobs: Sequence[Job]) -> Iterator[Outcome[Job, int]]:
@@ -104,6 +119,7 @@ def local_engine(workers: int, timeout_s: float = TIMEOUT_S, *, sandbox: bool = 
             jobs,
             workers=min(workers, len(jobs)),
             timeout_s=timeout_s,
+            memory_bytes=memory_bytes,
             sandbox=sandbox,
         )
 
@@ -121,6 +137,7 @@ def preprocess_videos(
     lock: str = store.LOCK,
     reuse_boxes: bool = False,
     limits: Limits = DEFAULT,
+    device: str = "cpu",
 ) -> BatchReport:
     """Cut the faces of many videos and write the manifest of all that is in the folder.
 
@@ -134,6 +151,7 @@ def preprocess_videos(
         lock: Name of the lock; runs into one folder need different ones (and different videos).
         reuse_boxes: Detect faces in originals only, and cut fakes at the same places.
         limits: What a video may cost.
+        device: Decodes videos and finds faces, as torch names it.
 
     Raises:
         DeepfakeError: The folder is in use, not writable, or made with other options.
@@ -151,7 +169,7 @@ def preprocess_videos(
         failures: list[Failure] = []
         try:
             for phase in _phases(todo, videos, folder, options, reuse_boxes=reuse_boxes):
-                jobs = [replace(job, limits=limits) for job in phase]
+                jobs = [replace(job, limits=limits, device=device) for job in phase]
                 for outcome in engine(work, jobs):
                     if outcome.stage:
                         key = outcome.task.video.key

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import av
+from av.codec.hwaccel import HWAccel
 from av.error import FFmpegError
 
 from preprocessing.errors import VideoError
@@ -21,8 +22,17 @@ _CLOCK = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 
 
 @contextmanager
-def opened(path: Path, limits: Limits) -> Iterator["av.container.InputContainer"]:
-    """Open a video; what the libraries raise inside becomes a `VideoError`."""
+def opened(
+    path: Path, limits: Limits, device: str = "cpu"
+) -> Iterator["av.container.InputContainer"]:
+    """Open a video; what the libraries raise inside becomes a `VideoError`.
+
+    Args:
+        path: The video.
+        limits: Of pixels.
+        device: "cpu", or a GPU as torch names it, whose decoder (NVDEC) then works where it knows
+            the codec, and the CPU where not.
+    """
     options = {
         "protocol_whitelist": "file",
         "format_whitelist": DEMUXERS,
@@ -31,13 +41,20 @@ def opened(path: Path, limits: Limits) -> Iterator["av.container.InputContainer"
     # An absolute path: "concat:a|b" and "http:..." are file names here, never protocols.
     name = os.path.abspath(path)  # noqa: PTH100  Path.resolve would follow links
     try:
-        with av.open(name, options=options, metadata_errors="replace") as container:
+        with av.open(
+            name, options=options, metadata_errors="replace", hwaccel=_accelerator(device)
+        ) as container:
             yield container
     except FFmpegError as error:
         raise VideoError(f"{path.name} cannot be read as a video ({error.strerror})") from error
     except (ValueError, OverflowError, UnicodeError) as error:
         reason = " ".join(str(error).split())
         raise VideoError(f"{path.name} cannot be read as a video ({reason})") from error
+
+
+def _accelerator(device: str) -> HWAccel | None:
+    kind, _, number = device.partition(":")
+    return None if kind == "cpu" else HWAccel(kind, number or None)
 
 
 def file_bytes(path: Path) -> int:

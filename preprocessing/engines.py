@@ -58,7 +58,7 @@ def run_local(
     *,
     workers: int,
     timeout_s: float = TIMEOUT_S,
-    memory_bytes: int = MEMORY_BYTES,
+    memory_bytes: int | None = MEMORY_BYTES,
     meanwhile: Callable[[], None] | None = None,
     sandbox: bool = False,
 ) -> Iterator[Outcome[Task, Result]]:
@@ -69,7 +69,7 @@ def run_local(
         tasks: Taken one at a time, when a worker is free.
         workers: Number of processes.
         timeout_s: A task that takes longer is given up and its worker killed, in seconds.
-        memory_bytes: Address space that a worker may take, its libraries included.
+        memory_bytes: Address space that a worker may take, its libraries included; None for any.
         meanwhile: Called once in this process while the first tasks are worked on.
         sandbox: Take from workers what `preprocessing.sandbox` says.
 
@@ -126,7 +126,7 @@ class _Terms:
     """Whose a worker is, its memory, the processor time of a task in a sandbox, and if in one."""
 
     parent: int
-    memory_bytes: int
+    memory_bytes: int | None
     cpu_s: float
     sandbox: bool
 
@@ -192,7 +192,8 @@ def _serve(pipe: Connection, function: Callable[[Any], Any], terms: _Terms) -> N
     with open(os.devnull, "w") as nowhere:  # noqa: PTH123
         os.dup2(nowhere.fileno(), 2)  # libtiff and others write there; what counts is sent back
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash leaves no faces on the disk
-    _limit_memory(terms.memory_bytes)
+    if terms.memory_bytes is not None:
+        _limit_memory(terms.memory_bytes)
     refusal = _confine() if terms.sandbox else ""
     while True:
         try:

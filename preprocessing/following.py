@@ -15,6 +15,7 @@ from preprocessing.detection import FaceDetector, FaceFollower
 from preprocessing.types import Box, Detection, Frame
 
 EVERY = 4  # frames from one full search to the next
+BATCH = 16  # frames that a detector which cannot follow is given at once
 MAX_SPAN_S = 2.0  # from one full search to the next; in longer times small faces come and go
 MAX_PIXELS = 32_000_000  # held from one full search to the next: four frames of 4K
 NEAR = 1.0  # sides of a face that it may lie from a known one, as far as `MTCNN.follow` looks
@@ -48,11 +49,14 @@ def follow(shots: Iterable[Shot], detector: FaceDetector, min_score: float) -> I
 
     Args:
         shots: In order of time.
-        detector: One that cannot follow searches every frame in full.
+        detector: One that cannot follow searches every frame in full, `BATCH` at a time.
         min_score: Probability from which a face is clear.
     """
+    if not isinstance(detector, FaceFollower):
+        yield from _all_in_full(shots, detector)
+        return
     start: Sight | None = None
-    for span in _spans(shots):
+    for span in _spans(shots, EVERY):
         end = _in_full(span[-1], detector)
         if start is not None:
             yield from _between(span[:-1], start, end, detector, min_score)
@@ -60,14 +64,20 @@ def follow(shots: Iterable[Shot], detector: FaceDetector, min_score: float) -> I
         start = end
 
 
-def _spans(shots: Iterable[Shot]) -> Iterator[list[Shot]]:
+def _all_in_full(shots: Iterable[Shot], detector: FaceDetector) -> Iterator[Sight]:
+    for span in _spans(shots, BATCH):
+        faces = detector.detect([shot.frame.image for shot in span])
+        yield from (Sight(shot, found) for shot, found in zip(span, faces, strict=True))
+
+
+def _spans(shots: Iterable[Shot], most: int) -> Iterator[list[Shot]]:
     """Yield the first frame alone, then a few at a time; the last of each is searched in full."""
     span: list[Shot] = []
     pixels, first = 0, True
     for shot in shots:
         span.append(shot)
         pixels += shot.frame.image.shape[0] * shot.frame.image.shape[1]
-        if first or len(span) == EVERY or pixels >= MAX_PIXELS:
+        if first or len(span) == most or pixels >= MAX_PIXELS:
             yield span
             span, pixels, first = [], 0, False
     if span:
@@ -75,7 +85,7 @@ def _spans(shots: Iterable[Shot]) -> Iterator[list[Shot]]:
 
 
 def _between(
-    shots: Sequence[Shot], start: Sight, end: Sight, detector: FaceDetector, min_score: float
+    shots: Sequence[Shot], start: Sight, end: Sight, detector: FaceFollower, min_score: float
 ) -> list[Sight]:
     """Return the faces of frames between two that are searched in full."""
     if not shots:
@@ -83,8 +93,7 @@ def _between(
     cut = end.shot.cut or any(shot.cut for shot in shots)
     apart_s = end.shot.frame.time_s - start.shot.frame.time_s
     if (
-        not isinstance(detector, FaceFollower)
-        or cut
+        cut
         or apart_s > MAX_SPAN_S
         or _astray(start.faces, end.faces, min_score, 2 * NEAR)
         or _astray(end.faces, start.faces, min_score, 2 * NEAR)

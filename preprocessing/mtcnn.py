@@ -14,6 +14,7 @@ from preprocessing.mtcnn_networks import Network, probability
 from preprocessing.mtcnn_pyramid import STRIDE, WINDOW, Floats, Part, SumTable, parts_around, scales
 from preprocessing.types import Box, Detection, Image
 
+FACTOR = 0.709  # size of a level of the pyramid over that of the one below, as facenet-pytorch's
 FINE = 3  # levels that `follow` searches in parts; the others cost an eighth of all
 
 
@@ -36,7 +37,7 @@ class MTCNN:
         *,
         thresholds: tuple[float, float, float] = (0.6, 0.7, 0.7),
         min_face_size: int | None = None,
-        factor: float = 0.709,
+        factor: float = FACTOR,
         threads: int | None = 1,
     ) -> None:
         if len(thresholds) != 3 or not all(0 < threshold < 1 for threshold in thresholds):

@@ -58,15 +58,21 @@ class Extraction:
     stride: int = 1
 
 
-def make_detector(options: PreprocessOptions) -> FaceDetector:
-    """Return the face detector that some options ask for."""
+def make_detector(options: PreprocessOptions, device: str = "cpu") -> FaceDetector:
+    """Return the face detector that some options ask for, on a device as torch names it."""
+    if device != "cpu":
+        from preprocessing.mtcnn_gpu import BatchedMTCNN  # imports torch
+
+        return BatchedMTCNN(
+            thresholds=options.thresholds, min_face_size=options.min_face_size, device=device
+        )
     return MTCNN(thresholds=options.thresholds, min_face_size=options.min_face_size)
 
 
 @cache
-def detector_for(options: PreprocessOptions) -> FaceDetector:
+def detector_for(options: PreprocessOptions, device: str = "cpu") -> FaceDetector:
     """Return this process's face detector for some options; its networks are loaded once."""
-    return make_detector(options)
+    return make_detector(options, device)
 
 
 def extract_faces(
@@ -79,6 +85,7 @@ def extract_faces(
     fps: float | None = None,
     shrink: Callable[[Image], Image] | None = None,
     limits: Limits = DEFAULT,
+    device: str = "cpu",
 ) -> Extraction:
     """Find the people in a video and cut their faces out.
 
@@ -93,6 +100,7 @@ def extract_faces(
             second frame is let go, and so on.
         shrink: Applied to each crop before it is kept.
         limits: What the video may cost.
+        device: Decodes the video, as in `read_frames`.
 
     Raises:
         VideoError: The file cannot be used, is over a limit, or no frame of it can be decoded.
@@ -115,7 +123,7 @@ def extract_faces(
                 f"{path.name} has no frame between {start_s:g} s and {end_s} s; "
                 f"it lasts {info.duration_s:.1f} s"
             )
-        frames = read_frames(path, index, positions, report, limits)
+        frames = read_frames(path, index, positions, report, limits, device)
     looks = _look_at(
         frames, options, detector, limits, shrink, math.inf if fps is None else MAX_CROP_BYTES
     )
@@ -136,7 +144,12 @@ def extract_faces(
 
 
 def crop_known(
-    path: Path, options: PreprocessOptions, tracks: Sequence[Track], *, limits: Limits = DEFAULT
+    path: Path,
+    options: PreprocessOptions,
+    tracks: Sequence[Track],
+    *,
+    limits: Limits = DEFAULT,
+    device: str = "cpu",
 ) -> Extraction:
     """Cut faces out of a video at places known from another one that shows the same frames.
 
@@ -145,6 +158,7 @@ def crop_known(
         options: Which crops.
         tracks: The people of its original.
         limits: What the video may cost.
+        device: Decodes the video, as in `read_frames`.
 
     Raises:
         VideoError: The file cannot be used, or no frame of it can be decoded.
@@ -156,7 +170,7 @@ def crop_known(
         for detection in track.detections:
             wanted.setdefault(detection.frame, []).append((track.id, detection))
     faces = []
-    for frame in read_frames(path, index, sorted(wanted), report, limits):
+    for frame in read_frames(path, index, sorted(wanted), report, limits, device):
         for number, detection in wanted[frame.index]:
             crop = crop_face(
                 frame.image,

@@ -236,6 +236,7 @@ def read_frames(
     positions: Sequence[int],
     report: ReadReport | None = None,
     limits: Limits = DEFAULT,
+    device: str = "cpu",
 ) -> Iterator[Frame]:
     """Decode the frames at `positions` of the index, in presentation order, one at a time.
 
@@ -247,6 +248,7 @@ def read_frames(
         positions: Increasing positions in the index.
         report: Filled in while frames come.
         limits: Of pixels and decoded bytes.
+        device: As in `preprocessing.container.opened`.
 
     Raises:
         VideoError: The file cannot be opened any more, or is over a limit.
@@ -260,7 +262,7 @@ def read_frames(
     needed = {int(index.groups[position]) for position in positions}
     needed |= {group + 1 for group in needed if _has_early_frames(index, positions, group)}
     decoded = 0
-    with opened(path, limits) as container:
+    with opened(path, limits, device) as container:
         stream = first_stream(container, path, limits)
         context = stream.codec_context
         context.thread_count = 1  # the workers are the threads; frames then come without delay

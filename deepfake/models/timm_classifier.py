@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _NormBase
 
 from deepfake.errors import DeepfakeError
+from deepfake.models.backbones import LITE0, load_lite0
 
 Trained = Literal["all", "head", "last", "norm", "adapters"]
 
@@ -32,7 +33,8 @@ class TimmClassifier(nn.Module):
             layer-wise learning rates; what follows the last block belongs to it.
         adapter_rank: Rank of the adapters.
         unit_features: Scale the features to length 1 before the head.
-        pretrained: Start from timm's weights, which are downloaded.
+        pretrained: Start from timm's weights, which are downloaded. Those of tf_efficientnet_lite0
+            come from an installed package and want inputs with mean and standard deviation 0.5.
         image_size: Side of the face, in pixels, where the network's own is not wanted. Networks
             that take any size ignore it.
         dropout: Rate before the last layer.
@@ -110,7 +112,11 @@ def _backbone(name: str, *, pretrained: bool, image_size: int | None) -> nn.Modu
     config = timm.models.get_pretrained_cfg(name)
     if image_size is not None and config is not None and config.fixed_input_size:
         settings["img_size"] = image_size
-    network: nn.Module = timm.create_model(name, pretrained=pretrained, num_classes=0, **settings)
+    packaged = pretrained and name == LITE0
+    download = pretrained and not packaged
+    network: nn.Module = timm.create_model(name, pretrained=download, num_classes=0, **settings)
+    if packaged:
+        load_lite0(network)
     return network
 
 

