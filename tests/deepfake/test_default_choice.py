@@ -51,6 +51,16 @@ def test_the_threshold_is_one_for_all_sources_and_keeps_false_alarms_low() -> No
     assert "mean of 2 sources 0.750" in table("a", rows, threshold)
 
 
+def test_soft_faces_that_are_judged_with_less_certainty_are_told_from_a_shortcut() -> None:
+    sure = np.linspace(0.4, 0.1, 10)  # softer and softer
+    unsure = videos([score for s in sure for score in (0.5 - s, 0.5 + s)], [0, 1] * 10)
+    shortcut = videos([score for s in sure for score in (0.5 - s, 0.5 - s)], [0, 1] * 10)
+    rows, _ = measure({"pairs": unsure, "clips": shortcut})
+    assert rows[0].sharpness_correlation < -0.9 < 0.9 < rows[0].fake_sharpness_correlation
+    assert rows[1].sharpness_correlation < -0.9
+    assert rows[1].fake_sharpness_correlation < -0.9
+
+
 def test_a_source_without_fakes_has_no_auroc_and_does_not_count() -> None:
     rows, _ = measure(
         {"real videos": videos([0.2] * 4, [0] * 4), "pairs": videos([0.1, 0.9], [0, 1])}
