@@ -44,8 +44,8 @@ class Row:
         sharpness_auroc: Of sharpness alone.
         size_correlation: Pearson, of the logit with log size, on real videos.
         sharpness_correlation: The same with log sharpness.
-        fake_sharpness_correlation: The same on fake videos. Of the other sign, it says that soft faces
-            are judged with less certainty; of the same sign, that they are taken for fake.
+        fake_sharpness_correlation: The same on fake videos. Of the other sign, soft faces are
+            judged with less certainty; of the same sign, they are taken for fake.
         alarms: Share of real videos called fake, by the threshold that calls at most
             `FALSE_ALARMS` of all real videos fake.
         caught: Share of fake videos called fake.
