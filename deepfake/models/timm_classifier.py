@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _NormBase
 
 from deepfake.errors import DeepfakeError
-from deepfake.models.backbones import LITE0, load_lite0
+from deepfake.models.backbones import create_timm
 
 Trained = Literal["all", "head", "last", "norm", "adapters"]
 
@@ -112,11 +112,7 @@ def _backbone(name: str, *, pretrained: bool, image_size: int | None) -> nn.Modu
     config = timm.models.get_pretrained_cfg(name)
     if image_size is not None and config is not None and config.fixed_input_size:
         settings["img_size"] = image_size
-    packaged = pretrained and name == LITE0
-    download = pretrained and not packaged
-    network: nn.Module = timm.create_model(name, pretrained=download, num_classes=0, **settings)
-    if packaged:
-        load_lite0(network)
+    network: nn.Module = create_timm(name, pretrained=pretrained, num_classes=0, **settings)
     return network
 
 
