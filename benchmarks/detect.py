@@ -9,8 +9,8 @@ import av
 import numpy as np
 
 from benchmarks.measure import Row, compare, cpu_s, row
-from preprocessing.boxes import iou
-from preprocessing.mtcnn import MTCNN
+from preprocessing.faces.boxes import iou
+from preprocessing.faces.mtcnn import MTCNN
 from preprocessing.types import Image
 
 FRAMES = 6  # per size: one from each of as many clips as there are

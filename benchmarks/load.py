@@ -21,10 +21,10 @@ from benchmarks.train import train
 from benchmarks.turns import answer, in_turns
 from deepfake.data.datamodule import FaceDataModule
 from deepfake.recipe import InputRecipe
-from preprocessing.images import encode_image
-from preprocessing.manifest import OPTIONS, write_manifest
+from preprocessing.crops.manifest import OPTIONS, write_manifest
 from preprocessing.pipeline import extract_faces, make_detector
 from preprocessing.types import Face, FaceCrop, PreprocessOptions
+from preprocessing.video.images import encode_image
 
 CLIPS = 4
 FRAMES = 8

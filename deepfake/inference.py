@@ -13,7 +13,7 @@ from deepfake.recipe import InputRecipe
 from deepfake.timeline import Timeline, limits, timelines
 from deepfake.types import FaceScore, TrackScore, Verdict, VerdictLabel
 from deepfake.version import VERSION
-from preprocessing.detection import FaceDetector
+from preprocessing.faces.detection import FaceDetector
 from preprocessing.pipeline import Extraction, extract_faces, make_detector
 from preprocessing.types import Face, Image, PreprocessOptions
 

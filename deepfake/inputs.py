@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from deepfake.errors import DeepfakeError
-from preprocessing.images import IMAGE_SUFFIXES
-from preprocessing.video import VIDEO_SUFFIXES
+from preprocessing.video.images import IMAGE_SUFFIXES
+from preprocessing.video.read import VIDEO_SUFFIXES
 
 SUFFIXES = VIDEO_SUFFIXES | IMAGE_SUFFIXES
 

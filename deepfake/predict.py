@@ -25,7 +25,7 @@ from deepfake.tasks import Clip, Judge, Judged, Judging, import_modules, judge, 
 if TYPE_CHECKING:
     from deepfake.inference import VideoPredictor
     from deepfake.types import Verdict
-    from preprocessing.engines import Outcome
+    from preprocessing.workers.local import Outcome
 
 
 def parser() -> argparse.ArgumentParser:
@@ -152,7 +152,7 @@ def _check(arguments: argparse.Namespace) -> None:
     if arguments.only_person is not None and arguments.only_person < 0:
         raise DeepfakeError("--only-person must be the number of a person, from 0")
     if arguments.engine == "ray":
-        from preprocessing.engines_ray import require_ray
+        from preprocessing.workers.ray import require_ray
 
         if arguments.sandbox:
             raise DeepfakeError("--sandbox confines local workers: leave out --engine ray.")
@@ -212,7 +212,7 @@ def _here(
     clips: Sequence[Clip], predictor: "VideoPredictor", arguments: argparse.Namespace
 ) -> Iterator["Outcome[Clip, Judged]"]:
     """Find faces in worker processes, and judge them in this one."""
-    from preprocessing.engines import Outcome, run_local
+    from preprocessing.workers.local import Outcome, run_local
 
     for outcome in run_local(
         look,
@@ -232,8 +232,8 @@ def _on_cluster(
 ) -> Iterator["Outcome[Clip, Judged]"]:
     """Judge each clip in a worker of a Ray cluster."""
     from deepfake.checkpoints import find_checkpoint
-    from preprocessing.engines import Outcome
-    from preprocessing.engines_ray import run_ray
+    from preprocessing.workers.local import Outcome
+    from preprocessing.workers.ray import run_ray
 
     checkpoint = predictor.checkpoint
     judging = Judge(

@@ -121,11 +121,11 @@ def _work(
     lock: str,
 ) -> "BatchReport":
     from preprocessing.batch import Job, local_engine, preprocess_videos
-    from preprocessing.engines import MEMORY_BYTES, Outcome
+    from preprocessing.workers.local import MEMORY_BYTES, Outcome
 
     engine: Engine
     if arguments.engine == "ray":
-        from preprocessing.engines_ray import ray_engine
+        from preprocessing.workers.ray import ray_engine
 
         if arguments.sandbox:
             raise DeepfakeError("--sandbox confines local workers: leave out --engine ray.")

@@ -4,14 +4,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from preprocessing import store
-from preprocessing.engines import MEMORY_BYTES, TIMEOUT_S, Outcome, run_local
+from preprocessing.crops import store
+from preprocessing.crops.manifest import VideoRecord
 from preprocessing.errors import DeepfakeError
 from preprocessing.limits import DEFAULT, Limits
-from preprocessing.manifest import VideoRecord
 from preprocessing.pipeline import crop_known, detector_for, extract_faces
 from preprocessing.types import Detection, PreprocessOptions, Track, Video
-from preprocessing.video import index_frames
+from preprocessing.video.read import index_frames
+from preprocessing.workers.local import MEMORY_BYTES, TIMEOUT_S, Outcome, run_local
 
 NO_FACE = "faces"  # the stage of a video that is fine but shows nobody
 

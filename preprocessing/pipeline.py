@@ -10,17 +10,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from preprocessing.appearance import is_cut, look_of, scene_of
-from preprocessing.cropping import crop_face
-from preprocessing.detection import FaceDetector
+from preprocessing.crops.cropping import crop_face
 from preprocessing.errors import VideoError
-from preprocessing.following import Shot, follow
+from preprocessing.faces.detection import FaceDetector
+from preprocessing.faces.following import Shot, follow
+from preprocessing.faces.mtcnn import MTCNN
 from preprocessing.limits import DEFAULT, Limits
-from preprocessing.mtcnn import MTCNN
-from preprocessing.recognition import recogniser
-from preprocessing.tracking import SeenFace, SeenFrame, link
+from preprocessing.people.appearance import is_cut, look_of, scene_of
+from preprocessing.people.recognition import recogniser
+from preprocessing.people.tracking import SeenFace, SeenFrame, link
 from preprocessing.types import Box, Detection, Face, Frame, Image, PreprocessOptions, Track
-from preprocessing.video import (
+from preprocessing.video.read import (
     ReadReport,
     VideoInfo,
     evenly_spaced,
@@ -61,7 +61,7 @@ class Extraction:
 def make_detector(options: PreprocessOptions, device: str = "cpu") -> FaceDetector:
     """Return the face detector that some options ask for, on a device as torch names it."""
     if device != "cpu":
-        from preprocessing.mtcnn_gpu import BatchedMTCNN  # imports torch
+        from preprocessing.faces.mtcnn_gpu import BatchedMTCNN  # imports torch
 
         return BatchedMTCNN(
             thresholds=options.thresholds, min_face_size=options.min_face_size, device=device

@@ -14,7 +14,7 @@ import numpy as np
 from skimage.data import astronaut
 
 from deepfake.data.self_blend import SelfBlend
-from preprocessing.mtcnn import MTCNN
+from preprocessing.faces.mtcnn import MTCNN
 from preprocessing.types import Image
 
 FOLDER = Path(__file__).parent

@@ -65,7 +65,7 @@ def _check(folder: Path, seed: int) -> int:
     from deepfake.data.leaks import describe, split_folder
     from deepfake.data.shards import read_records
     from deepfake.data.shortcuts import shortcuts
-    from preprocessing.manifest import read_table
+    from preprocessing.crops.manifest import read_table
     from preprocessing.types import Split
 
     manifest = read_table(folder)

@@ -44,7 +44,7 @@ def make_sheet(
     from deepfake.data.table import FaceTable
     from deepfake.data.transforms import make_augmentation
     from deepfake.recipe import InputRecipe
-    from preprocessing.manifest import read_table
+    from preprocessing.crops.manifest import read_table
 
     table = with_dense_landmarks(FaceTable.from_manifest(folder, read_table(folder)))
     rows = np.arange(len(table))

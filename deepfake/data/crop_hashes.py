@@ -12,7 +12,7 @@ import numpy as np
 
 from deepfake.data.duplicates import Hashes, hash_all
 from deepfake.data.shards import crop_reader
-from preprocessing.manifest import MANIFEST
+from preprocessing.crops.manifest import MANIFEST
 from preprocessing.types import FaceCrop, Image
 
 logger = logging.getLogger(__name__)

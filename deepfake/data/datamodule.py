@@ -36,7 +36,7 @@ from deepfake.data.table import UNLABELLED, FaceTable
 from deepfake.data.transforms import AugmentationName, NoAugmentation, make_augmentation
 from deepfake.errors import DeepfakeError, LeakError
 from deepfake.recipe import InputRecipe
-from preprocessing.manifest import MANIFEST, read_options, read_table
+from preprocessing.crops.manifest import MANIFEST, read_options, read_table
 from preprocessing.types import PreprocessOptions, Split
 
 logger = logging.getLogger(__name__)

@@ -20,8 +20,8 @@ from deepfake.console import DONE, run
 from deepfake.data.hulls import dense_from_five
 from deepfake.data.table import FaceTable
 from deepfake.errors import DeepfakeError
-from preprocessing import dlib_models
-from preprocessing.manifest import read_table
+from preprocessing.crops.manifest import read_table
+from preprocessing.people import dlib_models
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from deepfake.data.crop_hashes import crop_hashes
 from deepfake.data.duplicates import near_duplicates
 from deepfake.data.groups import one_per_video, people
 from deepfake.data.splits import SplitPlan, assign_splits
-from preprocessing.manifest import rows_of
+from preprocessing.crops.manifest import rows_of
 from preprocessing.types import FaceCrop, Split
 
 Kind = Literal["identity", "source video", "partner", "near-duplicate", "test video"]

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 
 from deepfake.data.sources.base import SourceError, walk
-from preprocessing.images import IMAGE_SUFFIXES
 from preprocessing.types import Image
+from preprocessing.video.images import IMAGE_SUFFIXES
 
 logger = logging.getLogger(__name__)
 

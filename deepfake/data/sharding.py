@@ -19,8 +19,8 @@ from deepfake.data.crop_hashes import CACHE
 from deepfake.data.landmarks import LANDMARKS
 from deepfake.data.shards import INDEX, RECORDS, SCHEMA
 from deepfake.errors import DeepfakeError
+from preprocessing.crops.manifest import MANIFEST, OPTIONS, read_table, read_video_records
 from preprocessing.errors import ManifestError
-from preprocessing.manifest import MANIFEST, OPTIONS, read_table, read_video_records
 
 logger = logging.getLogger(__name__)
 

@@ -16,8 +16,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from preprocessing.crops.manifest import VideoRecord, crop_file, read_video_records
 from preprocessing.errors import ManifestError
-from preprocessing.manifest import VideoRecord, crop_file, read_video_records
 
 INDEX = "shards.parquet"
 RECORDS = "records.jsonl"

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from preprocessing.manifest import VideoRecord
+from preprocessing.crops.manifest import VideoRecord
 
 STRONG = 0.75  # AUROC from which a property alone counts as a shortcut
 DEVIATIONS = 3.0  # standard errors above chance that it must lie too

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from deepfake.data.shards import Shards
 from preprocessing.errors import ManifestError, VideoError
-from preprocessing.images import decode_image
 from preprocessing.types import Image
+from preprocessing.video.images import decode_image
 
 UNLABELLED = -1
 

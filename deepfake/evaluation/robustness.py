@@ -18,10 +18,10 @@ from deepfake.evaluation.damage import LEVELS, damage
 from deepfake.evaluation.scores import UNDAMAGED, ScoreRow
 from deepfake.evaluation.scoring import FaceScorer, score_crops, to_row
 from deepfake.recipe import InputRecipe
-from preprocessing.cropping import crop_face
-from preprocessing.manifest import VideoRecord, read_options
+from preprocessing.crops.cropping import crop_face
+from preprocessing.crops.manifest import VideoRecord, read_options
 from preprocessing.types import Detection, FaceCrop, Image, PreprocessOptions
-from preprocessing.video import index_frames, is_image, read_frames, read_photograph
+from preprocessing.video.read import index_frames, is_image, read_frames, read_photograph
 
 FRAMES = 8  # per video
 STRETCH = 12  # frames that are encoded up to the one looked at, so that it has real references

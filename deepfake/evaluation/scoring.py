@@ -17,10 +17,10 @@ from deepfake.data.shards import crop_reader, read_records
 from deepfake.errors import DeepfakeError
 from deepfake.evaluation.scores import ScoreRow
 from deepfake.recipe import InputRecipe
+from preprocessing.crops.manifest import read_manifest, read_options
 from preprocessing.errors import VideoError
-from preprocessing.images import decode_image
-from preprocessing.manifest import read_manifest, read_options
 from preprocessing.types import FaceCrop, Image, PreprocessOptions
+from preprocessing.video.images import decode_image
 
 logger = logging.getLogger(__name__)
 

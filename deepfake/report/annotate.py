@@ -19,7 +19,7 @@ from deepfake.types import Verdict
 from preprocessing.errors import VideoError
 from preprocessing.pipeline import Extraction
 from preprocessing.types import Box, Image, Track
-from preprocessing.video import is_image, read_photograph
+from preprocessing.video.read import is_image, read_photograph
 
 if TYPE_CHECKING:
     from deepfake.inference import VideoPredictor

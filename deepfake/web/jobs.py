@@ -15,9 +15,9 @@ from deepfake.inference import VideoPredictor
 from deepfake.report.verdict_page import file_stem, verdict_page
 from deepfake.tasks import Clip, look
 from deepfake.types import Verdict
-from preprocessing.engines import run_local
 from preprocessing.limits import Limits
-from preprocessing.sandbox import check_supported
+from preprocessing.workers.local import run_local
+from preprocessing.workers.sandbox import check_supported
 
 KEPT_S = 900.0  # how long a verdict can be downloaded
 TIMEOUT_S = 900.0

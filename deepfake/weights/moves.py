@@ -19,7 +19,7 @@ from deepfake.console import DONE, run
 from preprocessing.types import Image
 
 if TYPE_CHECKING:
-    from preprocessing.manifest import VideoRecord
+    from preprocessing.crops.manifest import VideoRecord
     from preprocessing.types import FaceCrop
 
 logger = logging.getLogger(__name__)
@@ -59,8 +59,8 @@ def faces(folder: Path, size: int, number: int) -> dict[str, NDArray[np.generic]
         size: Of the network's input.
         number: Clips at most; those of more than two people are left out.
     """
-    from preprocessing.manifest import read_manifest, read_video_records
-    from preprocessing.video import is_image
+    from preprocessing.crops.manifest import read_manifest, read_video_records
+    from preprocessing.video.read import is_image
 
     crops: dict[str, list[FaceCrop]] = {}
     for crop in read_manifest(folder):
@@ -86,7 +86,7 @@ def faces(folder: Path, size: int, number: int) -> dict[str, NDArray[np.generic]
 def _damaged(
     record: "VideoRecord", crops: "Sequence[FaceCrop]"
 ) -> "Iterator[tuple[str, FaceCrop, Image]]":
-    from preprocessing.video import index_frames, read_frames
+    from preprocessing.video.read import index_frames, read_frames
 
     numbers = sorted({crop.frame for crop in crops})
     chosen = {numbers[int((k + 0.5) * len(numbers) / FRAMES)] for k in range(FRAMES)}
@@ -100,7 +100,7 @@ def _damaged(
 
 
 def _cut(image: Image, crop: "FaceCrop", condition: str) -> Image:
-    from preprocessing.cropping import cut
+    from preprocessing.crops.cropping import cut
 
     x0, y0, x1, y1 = crop.crop_box
     if condition == HALF:

@@ -21,8 +21,8 @@ from deepfake.data.transforms import StrongAugmentation
 from deepfake.evaluation.scoring import appearance, read_crop
 from deepfake.recipe import InputRecipe
 from deepfake.types import FaceScore
-from preprocessing.cropping import alignment
-from preprocessing.manifest import read_manifest, read_table
+from preprocessing.crops.cropping import alignment
+from preprocessing.crops.manifest import read_manifest, read_table
 from preprocessing.types import FaceCrop, Image, PreprocessOptions
 
 STORED_MARGIN = 0.3  # of the crops that weights.material makes

@@ -17,7 +17,7 @@ from deepfake.evaluate import main
 from deepfake.evaluation.scores import read_scores
 from deepfake.evaluation.scoring import appearance, read_folders, score_crops
 from deepfake.recipe import InputRecipe
-from preprocessing.manifest import (
+from preprocessing.crops.manifest import (
     FaceRow,
     VideoRecord,
     iter_records,
@@ -25,7 +25,7 @@ from preprocessing.manifest import (
     write_manifest,
 )
 from preprocessing.types import FaceCrop, Image, PreprocessOptions, Video
-from preprocessing.video import index_frames
+from preprocessing.video.read import index_frames
 
 BOX = (20.0, 16.0, 76.0, 72.0)
 

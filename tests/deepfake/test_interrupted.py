@@ -18,7 +18,7 @@ import torch
 from deepfake.runs import final_measures
 from deepfake.train import config_folder
 from deepfake.training import train
-from preprocessing.manifest import MANIFEST, read_table
+from preprocessing.crops.manifest import MANIFEST, read_table
 
 SETTINGS = """
 model:

@@ -18,7 +18,7 @@ from deepfake.evaluation.scores import Scores, read_scores
 from deepfake.predict import main as predict
 from deepfake.train import config_folder
 from deepfake.training import train
-from preprocessing.manifest import read_manifest, write_manifest
+from preprocessing.crops.manifest import read_manifest, write_manifest
 
 NETWORKS = {
     "frame_transformer.FrameTransformer": "frames: 2, dim: 8, heads: 2, depth: 1",

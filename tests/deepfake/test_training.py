@@ -16,7 +16,7 @@ import yaml
 from deepfake.errors import CheckpointError, DeepfakeError, LeakError
 from deepfake.train import main
 from deepfake.training import train
-from preprocessing.manifest import MANIFEST, read_table
+from preprocessing.crops.manifest import MANIFEST, read_table
 
 MESO = """
 model:

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 
 from preprocessing.batch import BatchReport, local_engine, preprocess_videos
+from preprocessing.crops.manifest import read_manifest, read_video_records
+from preprocessing.crops.store import clean_temporary, locked, video_folder
 from preprocessing.errors import DeepfakeError, ManifestError
-from preprocessing.images import decode_image
-from preprocessing.manifest import read_manifest, read_video_records
-from preprocessing.store import clean_temporary, locked, video_folder
 from preprocessing.types import Image, PreprocessOptions, Video
+from preprocessing.video.images import decode_image
 
 OPTIONS = PreprocessOptions(frames=4)
 

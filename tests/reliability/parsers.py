@@ -14,8 +14,7 @@ import numpy as np
 
 from deepfake.checkpoints import settings_from_dict
 from deepfake.data.sources.table import read_table as read_labels
-from preprocessing.errors import DeepfakeError
-from preprocessing.manifest import (
+from preprocessing.crops.manifest import (
     MANIFEST,
     OPTIONS,
     VideoRecord,
@@ -24,9 +23,10 @@ from preprocessing.manifest import (
     read_options,
     write_manifest,
 )
-from preprocessing.photographs import read_image
+from preprocessing.errors import DeepfakeError
 from preprocessing.types import FaceCrop
-from preprocessing.video import index_frames
+from preprocessing.video.photographs import read_image
+from preprocessing.video.read import index_frames
 from tests.reliability.media import COMMON
 
 

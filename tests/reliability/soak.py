@@ -17,12 +17,12 @@ from pathlib import Path
 
 import numpy as np
 
-from preprocessing import store
 from preprocessing.batch import local_engine, preprocess_videos
-from preprocessing.engines import run_local
-from preprocessing.manifest import RECORD, VideoRecord
+from preprocessing.crops import store
+from preprocessing.crops.manifest import RECORD, VideoRecord
 from preprocessing.pipeline import Extraction, detector_for, extract_faces
 from preprocessing.types import PreprocessOptions, Video
+from preprocessing.workers.local import run_local
 from tests.reliability import throw
 from tests.reliability.media import FAST, resized, video
 

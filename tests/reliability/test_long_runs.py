@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from preprocessing.engines import run_local
+from preprocessing.workers.local import run_local
 from tests.reliability.soak import soak_clips, soak_kills
 
 LEAK = 8 * 2**20  # bytes over 200 clips of 96x96; one leaked frame each would be 5 MiB more
@@ -37,7 +37,7 @@ def sleep(task: str) -> None:
 def test_workers_end_with_their_parent(tmp_path: Path) -> None:
     script = (
         "import sys\n"
-        "from preprocessing.engines import run_local\n"
+        "from preprocessing.workers.local import run_local\n"
         "from tests.reliability.test_long_runs import sleep\n"
         "list(run_local(sleep, [sys.argv[1]], workers=1))\n"
     )

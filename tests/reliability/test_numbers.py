@@ -13,10 +13,10 @@ from deepfake import inference
 from deepfake.aggregation import RULES, by_name, person_scores
 from deepfake.backends import Faces, Scores, sigmoid
 from deepfake.types import FaceScore
-from preprocessing.engines import run_local
 from preprocessing.pipeline import Extraction, detector_for, extract_faces
 from preprocessing.types import PreprocessOptions
-from preprocessing.video import ReadReport
+from preprocessing.video.read import ReadReport
+from preprocessing.workers.local import run_local
 from tests.reliability import throw
 from tests.reliability.media import COMMON
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from deepfake.preprocess import main
-from preprocessing.engines import run_local
+from preprocessing.crops.manifest import read_manifest
 from preprocessing.errors import DeepfakeError
-from preprocessing.manifest import read_manifest
 from preprocessing.pipeline import Extraction, detector_for, extract_faces
 from preprocessing.types import PreprocessOptions
+from preprocessing.workers.local import run_local
 from tests.reliability.media import COMMON
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox is Linux only")

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from preprocessing.batch import local_engine, preprocess_videos
+from preprocessing.crops.manifest import read_failures, read_manifest
+from preprocessing.crops.store import LOCK, locked
 from preprocessing.errors import ManifestError
-from preprocessing.manifest import read_failures, read_manifest
-from preprocessing.store import LOCK, locked
 from preprocessing.types import PreprocessOptions, Video
 from tests.reliability.media import FAST, video
 from tests.reliability.soak import check_complete

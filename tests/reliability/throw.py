@@ -24,12 +24,12 @@ from deepfake.calibration import Calibration
 from deepfake.checkpoints import Checkpoint
 from deepfake.inference import VideoPredictor
 from deepfake.recipe import InputRecipe
-from preprocessing import store
-from preprocessing.engines import run_local
+from preprocessing.crops import store
+from preprocessing.crops.manifest import crop_file, read_manifest
 from preprocessing.errors import DeepfakeError
-from preprocessing.manifest import crop_file, read_manifest
 from preprocessing.pipeline import Extraction, detector_for, extract_faces
 from preprocessing.types import PreprocessOptions, Video
+from preprocessing.workers.local import run_local
 from tests.reliability.corpus import write_corpus
 
 OPTIONS = PreprocessOptions(frames=4)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from deepfake.errors import DeepfakeError
-from preprocessing.images import IMAGE_SUFFIXES
 from preprocessing.types import Label, Split, Video
+from preprocessing.video.images import IMAGE_SUFFIXES
 
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv"}

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from preprocessing.manifest import write_manifest
+from preprocessing.crops.manifest import write_manifest
 from preprocessing.types import FaceCrop, Image, Label, PreprocessOptions, Split
 
 POINTS = np.array([[36, 45], [64, 45], [50, 60], [40, 75], [60, 75]], dtype=np.float32)

@@ -10,7 +10,7 @@ from deepfake.data.table import FaceTable
 from deepfake.data.transforms import make_augmentation
 from deepfake.errors import DeepfakeError
 from deepfake.recipe import InputRecipe
-from preprocessing.manifest import read_table
+from preprocessing.crops.manifest import read_table
 
 RECIPE = InputRecipe(image_size=48)
 

@@ -10,7 +10,7 @@ from deepfake.data.hulls import dense_from_five
 from deepfake.data.landmarks import LANDMARKS, SCHEMA, find_landmarks, with_dense_landmarks
 from deepfake.data.table import FaceTable
 from deepfake.errors import DeepfakeError
-from preprocessing.manifest import read_table
+from preprocessing.crops.manifest import read_table
 
 
 def table_of(folder: Path) -> FaceTable:

@@ -21,10 +21,16 @@ from deepfake.data.shortcuts import shortcuts
 from deepfake.data.sources import SourceError, find_videos
 from deepfake.data.splits import assign_splits
 from deepfake.errors import LeakError
+from preprocessing.crops.manifest import (
+    FaceRow,
+    VideoRecord,
+    read_manifest,
+    read_table,
+    write_manifest,
+)
 from preprocessing.errors import DeepfakeError
-from preprocessing.manifest import FaceRow, VideoRecord, read_manifest, read_table, write_manifest
 from preprocessing.types import FaceCrop, Image, Split, Video
-from preprocessing.video import VideoInfo
+from preprocessing.video.read import VideoInfo
 
 INFO = VideoInfo(
     width=640,

@@ -13,7 +13,7 @@ from deepfake.data.sampling import (
     spread_over_videos,
 )
 from deepfake.data.table import FaceTable
-from preprocessing.manifest import to_table
+from preprocessing.crops.manifest import to_table
 from preprocessing.types import FaceCrop
 
 Row = Callable[..., FaceCrop]

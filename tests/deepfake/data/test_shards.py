@@ -19,8 +19,8 @@ from deepfake.data.sharding import write_shards
 from deepfake.errors import DeepfakeError
 from deepfake.evaluation.scoring import image_reader, read_crop
 from deepfake.recipe import InputRecipe
+from preprocessing.crops.manifest import read_manifest
 from preprocessing.errors import ManifestError
-from preprocessing.manifest import read_manifest
 from preprocessing.types import FaceCrop
 
 Write = Callable[[Path, list[FaceCrop]], Path]

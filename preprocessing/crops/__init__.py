@@ -1,0 +1,1 @@
+"""Square images of faces, and the folder that holds them."""
