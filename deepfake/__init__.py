@@ -3,10 +3,27 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from deepfake.errors import (
+        CheckpointError,
+        DeepfakeError,
+        LeakError,
+        ManifestError,
+        VideoError,
+    )
     from deepfake.inference import VideoPredictor
     from deepfake.types import FaceScore, TrackScore, Verdict
 
-__all__ = ["VideoPredictor", "Verdict", "TrackScore", "FaceScore"]
+__all__ = [
+    "VideoPredictor",
+    "Verdict",
+    "TrackScore",
+    "FaceScore",
+    "DeepfakeError",
+    "VideoError",
+    "ManifestError",
+    "CheckpointError",
+    "LeakError",
+]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401  PEP 562: heavy modules load when first named
@@ -15,7 +32,7 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401  PEP 562: heavy modules load 
 
         return VideoPredictor
     if name in __all__:
-        from deepfake import types
+        from deepfake import errors, types
 
-        return getattr(types, name)
+        return getattr(errors if name.endswith("Error") else types, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

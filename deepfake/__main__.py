@@ -1,10 +1,11 @@
 """List the commands, or run one: `deepfake predict clip.mp4`."""
 
 import importlib
+import importlib.util
 import sys
 from collections.abc import Sequence
 
-from deepfake.console import DONE, NOTHING_DONE, print_error, run
+from deepfake.console import DONE, NOTHING_DONE, did_you_mean, print_error, run
 
 VERBS = {
     "preprocess": "cut the faces out of videos",
@@ -13,6 +14,7 @@ VERBS = {
     "predict": "judge clips",
     "export": "write a checkpoint in another format",
     "app": "judge clips in a browser",
+    "data": "check a folder of crops, list data sets, pack images and crops",
 }
 USAGE = "\n".join(
     [
@@ -32,9 +34,14 @@ def dispatch(arguments: Sequence[str]) -> int:
         return DONE
     verb, *rest = arguments
     if verb not in VERBS:
-        print_error(f"there is no verb {verb!r}, only {', '.join(VERBS)}")
+        hint = did_you_mean(verb, VERBS)
+        print_error(f"there is no verb {verb!r}{hint or ';'} there are {', '.join(VERBS)}")
         return NOTHING_DONE
-    status: int = importlib.import_module(f"deepfake.{verb}").main(rest)
+    name = f"deepfake.{verb}"
+    found = importlib.util.find_spec(name)
+    if found is not None and found.submodule_search_locations:
+        name += ".__main__"  # a package, such as deepfake.data
+    status: int = importlib.import_module(name).main(rest)
     return status
 
 

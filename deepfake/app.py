@@ -5,14 +5,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from deepfake.console import DONE, run
+from deepfake.console import DONE, Parser, run
 
 LOCAL = "127.0.0.1"
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m deepfake.app",
         description="Serve a page on which clips are judged. It asks nothing of other servers, "
         "and removes each clip after its verdict.",

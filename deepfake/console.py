@@ -1,10 +1,16 @@
 """What the commands share: errors in one line, exit statuses, progress on a terminal."""
 
+import argparse
+import difflib
 import logging
+import math
+import re
+import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from preprocessing.errors import DeepfakeError
 
@@ -23,6 +29,13 @@ def run(main: Callable[[], int]) -> None:
         sys.stdout.flush()
     except DeepfakeError as error:
         fail(str(error))
+    except ModuleNotFoundError as error:
+        if (error.name or "deepfake").split(".")[0] in ("deepfake", "preprocessing"):
+            raise  # a fault of ours
+        fail(
+            f"{sys.executable} has no module {error.name!r}. Run the command from the environment "
+            "that `make demo` made (.venv/bin/deepfake), or install it: pip install -e ."
+        )
     except KeyboardInterrupt:
         print_error("interrupted; run the same command again to go on")
         sys.exit(INTERRUPTED)
@@ -48,6 +61,58 @@ def one_line(text: str) -> str:
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape", "replace").decode() for c in text
     )
+
+
+class Parser(argparse.ArgumentParser):
+    """A command line whose mistakes are told in one line, with the word that was meant."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print what is wrong and exit with status 2."""
+        option = re.search(r"(?:unrecognized arguments|ambiguous option):.*?(--[\w-]+)", message)
+        choice = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message)
+        hint = ""
+        if option:
+            hint = did_you_mean(option[1], self._option_string_actions)
+        elif choice:
+            hint = did_you_mean(choice[1], re.findall(r"[\w.-]+", choice[2]))
+        fail(f"{message}{hint}. `{self.prog} --help` lists what there is.")
+
+
+def command(verb: str) -> str:
+    """Return how to run a verb in the way that this process was run."""
+    program = sys.argv[0]
+    if Path(program).name != "deepfake":
+        return f"python -m deepfake.{verb}"
+    return f"{'deepfake' if shutil.which('deepfake') == program else program} {verb}"
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return `; did you mean ...?` for the known word nearest to one, empty if none is near.
+
+    >>> did_you_mean("--reprot", ["--report", "--json"])
+    '; did you mean --report?'
+    """
+    near = difflib.get_close_matches(word, list(known), 1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def seconds(text: str) -> float:
+    """Return a time in seconds, written as seconds or as a clock shows it.
+
+    >>> seconds("83.5"), seconds("1:23.5"), seconds("1:00:02")
+    (83.5, 83.5, 3602.0)
+    """
+    total = 0.0
+    try:
+        parts = [float(part) for part in text.strip().removesuffix("s").strip().split(":")]
+    except ValueError:
+        parts = [math.nan]
+    for part in parts:
+        total = 60 * total + part
+    clock = all(0 <= part < math.inf for part in parts) and all(part < 60 for part in parts[1:])
+    if not clock or len(parts) > 3:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time; write 83.5 or 1:23.5")
+    return total
 
 
 @contextmanager

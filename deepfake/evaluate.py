@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deepfake.console import DONE, SOME_FAILED, progress_bar, run
+from deepfake.console import DONE, SOME_FAILED, Parser, progress_bar, run
 from deepfake.errors import DeepfakeError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ SCORES = "scores.parquet"
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m deepfake.evaluate",
         description="Score every face of folders made by preprocess, and report what the scores "
         "are worth, with intervals.",
@@ -60,7 +60,7 @@ def parser() -> argparse.ArgumentParser:
 
 def report_parser() -> argparse.ArgumentParser:
     """Return the command line of `report`."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m deepfake.evaluate report",
         description="Make tables, figures and a page from stored scores.",
     )

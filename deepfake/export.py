@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from deepfake.console import DONE, one_line, run
+from deepfake.console import DONE, Parser, one_line, run
 
 SUFFIXES = {
     "onnx": ".onnx",
@@ -17,7 +17,7 @@ SUFFIXES = {
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m deepfake.export",
         description="Write a checkpoint in another format, with all its settings inside, and "
         "compare the scores of both. `predict --checkpoint` reads .onnx, .xml and .safetensors.",

@@ -1,6 +1,7 @@
 """Which files a person means: files, folders and patterns."""
 
 import glob
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,11 +19,17 @@ def find_clips(given: Sequence[str]) -> list[Path]:
     photographs in it and below, sorted by name.
 
     Raises:
-        DeepfakeError: Nothing was found at all.
+        DeepfakeError: Nothing was found at all, or one is an address on the web.
     """
     clips: list[Path] = []
     for text in given:
         path = Path(text)
+        if re.match(r"[a-z][a-z0-9+.-]+://|www\.", text, re.IGNORECASE) and not path.exists():
+            raise DeepfakeError(
+                f"{text} is an address: download the clip first, for instance by `yt-dlp {text}`, "
+                "and judge the file. Look for the original: re-uploads are compressed again, which "
+                "makes verdicts less sure."
+            )
         if path.is_dir():
             clips += sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
         elif not path.exists() and glob.has_magic(text):

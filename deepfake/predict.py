@@ -14,10 +14,12 @@ from deepfake.console import (
     DONE,
     NOTHING_DONE,
     SOME_FAILED,
+    Parser,
     one_line,
     print_error,
     progress_bar,
     run,
+    seconds,
 )
 from deepfake.limits import add_limits, limits_of
 from deepfake.tasks import Clip, Judge, Judged, Judging, import_modules, judge, look
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m deepfake.predict",
         description="Judge whether the people in clips are real or fake. A verdict is a "
         "statistical statement of one model, not evidence by itself.",
@@ -55,8 +57,8 @@ def parser() -> argparse.ArgumentParser:
     add("--aggregate", metavar="RULE", help="from faces to a verdict (default: the checkpoint's)")
     add("--frames", type=int, help="per clip (default: the checkpoint's)")
     add("--fps", type=float, help="frames per second of video, instead of a fixed number")
-    add("--start", type=float, default=0.0, help="begin of the span looked at, in seconds")
-    add("--end", type=float, help="its end, in seconds")
+    add("--start", type=seconds, default=0.0, help="begin of the span looked at: 83.5 or 1:23.5")
+    add("--end", type=seconds, help="its end")
     add("--only-person", type=int, metavar="K", help="judge this person alone, by their number")
     add("--json", metavar="FILE", help="write the whole verdicts as JSON; - for standard output")
     add("--table", type=Path, metavar="FILE", help="write one row per clip, as .csv or .parquet")
@@ -147,6 +149,10 @@ def _check(arguments: argparse.Namespace) -> None:
         raise DeepfakeError("--frames must be at least 1")
     if arguments.fps is not None and not 0 < arguments.fps < math.inf:
         raise DeepfakeError(f"--fps must be above 0, got {arguments.fps}")
+    if arguments.end is not None and arguments.end <= arguments.start:
+        raise DeepfakeError(
+            f"--end {arguments.end:g} s is not after --start {arguments.start:g} s; exchange them"
+        )
     if arguments.fps is not None and arguments.frames is not None:
         raise DeepfakeError("--frames and --fps exclude each other; give one of them")
     if arguments.only_person is not None and arguments.only_person < 0:
@@ -258,7 +264,9 @@ def _on_cluster(
 
 
 def _about(path: Path, reason: str) -> str:
-    return reason if path.name in reason else f"{path}: {reason}"
+    if str(path) in reason:
+        return reason
+    return f"{path}: {reason.removeprefix(path.name).lstrip(': ')}"
 
 
 def describe(verdict: "Verdict") -> str:

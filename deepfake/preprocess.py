@@ -7,7 +7,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deepfake.console import DONE, NOTHING_DONE, SOME_FAILED, one_line, progress_bar, run
+from deepfake.console import (
+    DONE,
+    NOTHING_DONE,
+    SOME_FAILED,
+    Parser,
+    command,
+    one_line,
+    progress_bar,
+    run,
+)
 from deepfake.errors import DeepfakeError
 from deepfake.limits import add_limits, limits_of
 
@@ -20,7 +29,7 @@ DEFAULT_OUT = Path("data/faces")
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m deepfake.preprocess",
         description="Find the faces in videos with MTCNN, link them into one track per person, cut "
         "square crops, and write them with a manifest. Run again, it goes on where it was.",
@@ -181,7 +190,7 @@ def _tell(report: "BatchReport", out: Path) -> None:
     if len(report.failures) > 0:
         print(f"{len(report.failures)} videos without crops: see {out / 'failures.csv'}")
     if report.crops:
-        print("next: python -m deepfake.train" + (f" --data.root {out}" * (out != DEFAULT_OUT)))
+        print(f"next: {command('train')}" + (f" --data.root {out}" * (out != DEFAULT_OUT)))
 
 
 if __name__ == "__main__":

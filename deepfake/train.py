@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from deepfake.console import DONE, INTERRUPTED, run
+from deepfake.console import DONE, INTERRUPTED, command, run
 from deepfake.errors import DeepfakeError
 
 HELP = """\
@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     if (folder / "best.ckpt").is_file() and int(os.environ.get("LOCAL_RANK", "0")) == 0:
         print_measures(folder)
-        print(f"next: python -m deepfake.predict clip.mp4  (uses {folder / 'best.ckpt'})")
+        print(f"next: {command('predict')} clip.mp4  (uses {folder / 'best.ckpt'})")
     return DONE
 
 

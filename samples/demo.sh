@@ -4,6 +4,8 @@ set -eu
 python=.venv/bin/python
 if [ -f deepfake/weights/default.onnx ]; then
     $python -m deepfake.predict samples/real.mp4 samples/fake.mp4 --checkpoint default
+    echo
+    echo 'now yours: .venv/bin/deepfake predict YOUR.mp4   (a page with who and when: --report pages/)'
     exit 0
 fi
 work=$(mktemp -d)

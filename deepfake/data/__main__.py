@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
-from deepfake.console import DONE, SOME_FAILED, one_line, run
+from deepfake.console import DONE, SOME_FAILED, Parser, command, one_line, run
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    top = argparse.ArgumentParser(prog="python -m deepfake.data", description=__doc__)
+    top = Parser(prog="python -m deepfake.data", description=__doc__)
     commands = top.add_subparsers(dest="command", required=True)
     check = commands.add_parser(
         "check",
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         count = write_shards(arguments.faces, arguments.out, megabytes=arguments.size)
         print(f"{count} tar files in {arguments.out}")
-        print(f"next: python -m deepfake.train --data.root {arguments.out}")
+        print(f"next: {command('train')} --data.root {arguments.out}")
         return DONE
     from deepfake.data.sources.find import SOURCES
 
