@@ -1,1 +1,1 @@
-"""How what ships was made: run from a clone, not part of the installed package."""
+"""How what the packages ship is made; not part of them."""

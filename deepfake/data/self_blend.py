@@ -20,7 +20,7 @@ from deepfake.data.blending import (
 from deepfake.data.hulls import HULLS, Points, hull_points
 from preprocessing.types import Image
 
-HULL_CHANCES = (0.5, 0.2, 0.2, 0.1)  # of HULLS, in their order
+HULL_CHANCES = (0.25, 0.45, 0.2, 0.1)  # of HULLS, in their order
 
 
 @dataclass(frozen=True)
@@ -57,12 +57,13 @@ class SelfBlend:
         return None
 
     def _try(self, image: Image, points: Points, inside: Mask, rng: np.random.Generator) -> Blend:
-        changed = change_frequency(change_colour(image, rng), rng)
-        source, target = (changed, image) if rng.random() < 0.5 else (image, changed)
         hull = HULLS[rng.choice(len(HULLS), p=HULL_CHANCES)]
         outline = hull_points(points, hull)
+        span = float(np.ptp(outline[:, 0]))
+        changed = change_frequency(change_colour(image, rng), rng, span=span)
+        source, target = (changed, image) if rng.random() < 0.5 else (image, changed)
         mask = hull_mask((image.shape[0], image.shape[1]), outline)
         matrix = jitter((image.shape[0], image.shape[1]), outline.mean(axis=0), rng)
         source, mask = move(source, target, matrix, mask)
-        mask = soften(mask * inside, float(np.ptp(outline[:, 0])), rng) * inside
+        mask = soften(mask * inside, span, rng) * inside
         return blend(source, target, mask * np.float32(rng.choice(RATIOS)))

@@ -1,0 +1,28 @@
+"""Open the material of one side of the split."""
+
+import csv
+from collections import defaultdict
+from pathlib import Path
+
+from recipes.default_model.draws import Material
+from recipes.default_model.store import INDEX, FaceStore
+
+PARTS = ("photographs", "faces", "videos", "pairs", "dfdc")
+
+
+def gather(folder: Path, dfdc: Path, split: str) -> Material:
+    """Return the material that `material` and `split` made.
+
+    Args:
+        folder: The stores.
+        dfdc: DFDC's crops, with `index.csv`.
+        split: "train" or "val".
+    """
+    stores = {part: FaceStore(folder / part) for part in PARTS if (folder / part / INDEX).is_file()}
+    fakes: dict[str, list[str]] = defaultdict(list)
+    with (dfdc / "index.csv").open(encoding="utf-8", newline="") as lines:
+        for row in csv.DictReader(lines):
+            if row["label"] == "fake":
+                fakes[row["original"]].append(row["name"])
+    made = {p: folder / p / "made.npy" for p in stores if (folder / p / "made.npy").is_file()}
+    return Material(stores, dfdc, fakes, split, made)
