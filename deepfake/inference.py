@@ -28,7 +28,7 @@ class VideoPredictor:
         checkpoint: What `deepfake.checkpoints.load` gave.
         aggregation: Rule from faces to a video, by name; None takes the checkpoint's.
         frames: Frames per video; None takes the checkpoint's.
-        only_person: Judge this person alone, by the number of their track.
+        only_person: Judge this person alone, by their number, from 1.
     """
 
     def __init__(
@@ -125,7 +125,7 @@ class VideoPredictor:
 
     def judge(self, path: Path, extraction: Extraction) -> Verdict:
         """Return the verdict on a video whose faces are already found."""
-        wanted = [f for f in extraction.faces if self.only_person in (None, f.track)]
+        wanted = [f for f in extraction.faces if self.only_person in (None, f.track + 1)]
         faces = self.score_faces(wanted)
         usable = tuple(face for face in faces if math.isfinite(face.score))
         raw = self.rule(usable)
@@ -152,6 +152,8 @@ class VideoPredictor:
                 for line in self.timelines(usable, extraction)
                 for interval in line.intervals(enter, leave)
             ),
+            real_below=calibration.low,
+            fake_from=calibration.high,
         )
 
     def timelines(self, faces: Sequence[FaceScore], extraction: Extraction) -> tuple[Timeline, ...]:
@@ -201,7 +203,7 @@ class VideoPredictor:
     ) -> tuple[VerdictLabel, str]:
         report = extraction.report
         if score is None and self.only_person is not None and extraction.tracks:
-            people = {track.id for track in extraction.tracks}
+            people = {track.id + 1 for track in extraction.tracks}
             if self.only_person not in people:
                 found = ", ".join(map(str, sorted(people)))
                 return "undecided", f"there is no person {self.only_person} (found: {found})"

@@ -155,8 +155,8 @@ def _check(arguments: argparse.Namespace) -> None:
         )
     if arguments.fps is not None and arguments.frames is not None:
         raise DeepfakeError("--frames and --fps exclude each other; give one of them")
-    if arguments.only_person is not None and arguments.only_person < 0:
-        raise DeepfakeError("--only-person must be the number of a person, from 0")
+    if arguments.only_person is not None and arguments.only_person < 1:
+        raise DeepfakeError("--only-person must be the number of a person, from 1")
     if arguments.engine == "ray":
         from preprocessing.workers.ray import require_ray
 
@@ -271,21 +271,19 @@ def _about(path: Path, reason: str) -> str:
 
 def describe(verdict: "Verdict") -> str:
     """Return the verdict in words: the clip, each person, and when they look fake."""
-    score = "no score" if verdict.score is None else f"score {verdict.score:.3f}"
-    head = f"{verdict.video}: {verdict.label.upper()} ({score}, threshold {verdict.threshold:.3f})"
-    lines = [head]
+    lines = [str(verdict)]
     if verdict.reason:
         lines.append(f"  {verdict.reason}")
     stride = verdict.provenance.get("frames_thinned", 1)
     if stride != 1:
         lines.append(f"  one of {stride} frames was kept, to hold memory")
     for person in verdict.tracks:
-        lines.append(
-            f"  person {person.track}: {person.score:.3f}"
-            f"  {person.start_s:.1f}-{person.end_s:.1f} s  {person.faces} faces"
-        )
+        span = f"  {person.start_s:.1f}-{person.end_s:.1f} s" if person.end_s else ""
+        faces = f"{person.faces} {'face' if person.faces == 1 else 'faces'}"
+        lines.append(f"  person {person.person}: {verdict.shown(person.score)}{span}  {faces}")
         lines += [
-            f"    looks fake {interval.start_s:.1f}-{interval.end_s:.1f} s ({interval.score:.3f})"
+            f"    looks fake {interval.start_s:.1f}-{interval.end_s:.1f} s"
+            f" ({verdict.shown(interval.score)})"
             for interval in verdict.intervals
             if interval.track == person.track
         ]

@@ -1,5 +1,6 @@
 """The values that travel from face crops to a verdict."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from html import escape
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
@@ -9,8 +10,37 @@ from preprocessing.types import Box
 if TYPE_CHECKING:
     from torch import Tensor
 
-VERDICT_VERSION = 1
+VERDICT_VERSION = 2
 VerdictLabel = Literal["real", "fake", "undecided"]
+
+
+def shown(score: float, limits: Sequence[float] = ()) -> str:
+    """Return a score as people read it, never as certain.
+
+    Two decimals, more where it would else seem to reach a limit that it does not, or the reverse.
+
+    >>> shown(0.9468), shown(0.9999), shown(0.7921, (0.7930,))
+    ('0.95', 'over 0.99', '0.792')
+    """
+    digits = 2
+    while digits < 6 and any(
+        (round(score, digits) < round(limit, digits)) != (score < limit) for limit in limits
+    ):
+        digits += 1
+    if digits == 2 and not 0.01 <= score <= 0.99:
+        return "over 0.99" if score > 0.5 else "under 0.01"
+    return f"{score:.{digits}f}"
+
+
+class _Numbered:
+    """Has a track; people count from 1, so theirs is the person with the next number."""
+
+    track: int
+
+    @property
+    def person(self) -> int:
+        """Return the person's number as it is printed, from 1."""
+        return self.track + 1
 
 
 class FaceBatch(TypedDict):
@@ -24,7 +54,7 @@ class FaceBatch(TypedDict):
 
 
 @dataclass(frozen=True)
-class FaceScore:
+class FaceScore(_Numbered):
     """P(fake) in [0, 1] of one face: whose (track), when (frame, time_s), where (box)."""
 
     score: float
@@ -35,7 +65,7 @@ class FaceScore:
 
 
 @dataclass(frozen=True)
-class TrackScore:
+class TrackScore(_Numbered):
     """P(fake) in [0, 1] of one person, with the time span in which they were seen."""
 
     track: int
@@ -46,7 +76,7 @@ class TrackScore:
 
 
 @dataclass(frozen=True)
-class Interval:
+class Interval(_Numbered):
     """A stretch of time in which one person looks fake, with the mean score in it."""
 
     track: int
@@ -70,6 +100,8 @@ class Verdict:
         reason: Why it is undecided, else empty.
         provenance: Hashes, settings and versions that repeat the verdict.
         intervals: When people look fake, by person and time; see `deepfake.timeline`.
+        real_below: Scores below are called real; None where none is.
+        fake_from: Scores from here up are called fake; None where none is.
     """
 
     video: str
@@ -82,17 +114,45 @@ class Verdict:
     reason: str = ""
     provenance: dict[str, Any] = field(default_factory=dict)
     intervals: tuple[Interval, ...] = ()
+    real_below: float | None = None
+    fake_from: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the verdict as plain JSON types, with the version of their layout."""
-        return {"version": VERDICT_VERSION, **asdict(self)}
+        content = {"version": VERDICT_VERSION, **asdict(self)}
+        for name in ("tracks", "faces", "intervals"):
+            content[name] = [{**row, "person": row["track"] + 1} for row in content[name]]
+        return content
+
+    def shown(self, score: float) -> str:
+        """Return a score as people read it, on the right side of this verdict's limits."""
+        return shown(score, [x for x in (self.real_below, self.fake_from) if x is not None])
+
+    @property
+    def limits(self) -> str:
+        """Say from where on clips are called real and fake."""
+        real, fake = self.real_below, self.fake_from
+        low = "none called real" if real is None else f"real below {self._at(real)}"
+        high = "none called fake" if fake is None else f"fake from {self._at(fake)}"
+        return f"{low}, {high}"
+
+    def _at(self, limit: float) -> str:
+        digits = 2 if self.score is None else len(self.shown(self.score).split(".")[1])
+        return f"{limit:.{digits}f}"
+
+    def _head(self) -> str:
+        score = "no score" if self.score is None else f"score {self.shown(self.score)}"
+        return f"({score}; {self.limits})"
+
+    def __str__(self) -> str:
+        """Return the verdict in one line."""
+        return f"{self.video}: {self.label.upper()} {self._head()}"
 
     def _repr_html_(self) -> str:
         """Show the verdict in a notebook: one line for the clip, one row per person."""
-        score = "no score" if self.score is None else f"score {self.score:.3f}"
-        head = f"<strong>{self.label.upper()}</strong> ({score}, threshold {self.threshold:.3f})"
+        head = f"<strong>{self.label.upper()}</strong> {self._head()}"
         rows = "".join(
-            f"<tr><td>person {person.track}</td><td>{person.score:.3f}</td>"
+            f"<tr><td>person {person.person}</td><td>{self.shown(person.score)}</td>"
             f"<td>{person.start_s:.1f}\N{EN DASH}{person.end_s:.1f} s</td>"
             f"<td>{person.faces}</td><td>{self._when(person.track)}</td></tr>"
             for person in self.tracks

@@ -13,9 +13,8 @@ from av.error import FFmpegError
 
 from deepfake.calibration import Calibration
 from deepfake.report.verdict_page import file_stem
-from deepfake.report.words import percent
 from deepfake.timeline import Timeline
-from deepfake.types import Verdict
+from deepfake.types import Verdict, shown
 from preprocessing.errors import VideoError
 from preprocessing.pipeline import Extraction
 from preprocessing.types import Box, Image, Track
@@ -54,7 +53,7 @@ class Overlay:
             box = box_at(track, time_s, self.cuts_s)
             if score is not None and box is not None:
                 label = self.calibration.verdict(score)
-                text = f"person {track.id}: {percent(score)} fake"
+                text = f"person {track.id + 1}: {shown(score)}"
                 _draw_face(drawn, box, text, COLOURS[label])
         if bar is not None:
             drawn[-bar.shape[0] :] = bar

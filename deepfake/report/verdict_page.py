@@ -137,6 +137,7 @@ def verdict_page(verdict: Verdict, extraction: Extraction, predictor: "VideoPred
     enter, _ = limits(checkpoint.calibration)
     span = _span(extraction)
     shown = sorted(verdict.tracks, key=lambda person: -person.score)[:SHOWN]
+    shown.sort(key=lambda person: person.track)
     people, method = _people(shown, verdict, extraction, predictor)
     info = extraction.info
     return environment.get_template("verdict.html").render(
@@ -170,7 +171,8 @@ def _people(
     lines = {line.track: line for line in predictor.timelines(verdict.faces, extraction)}
     crops = {(face.track, face.detection.frame): face for face in extraction.faces}
     chosen = {
-        person.track: _most_suspicious(verdict, lines[person.track]) for person in shown[:EXPLAINED]
+        person.track: _most_suspicious(verdict, lines[person.track])
+        for person in sorted(shown, key=lambda p: -p.score)[:EXPLAINED]
     }
     large = [face for faces in chosen.values() for face in faces]
     maps, method = explain_crops(
@@ -202,7 +204,7 @@ def _people(
         strip = [faces[k] for k in _evenly(len(faces), STRIP)]
         people.append(
             Person(
-                number=person.track,
+                number=person.person,
                 label=calibration.verdict(person.score),
                 percent=words.percent(person.score),
                 seen=f"Seen from {words.clock(person.start_s)} to {words.clock(person.end_s)}, "
@@ -277,7 +279,7 @@ def _chart(
         for face, score in zip(faces, calibrated, strict=True)
     ]
     text = (
-        f"Score of person {line.track} over time: lowest {words.percent(line.scores.min())}, "
+        f"Score of person {line.track + 1} over time: lowest {words.percent(line.scores.min())}, "
         f"highest {words.percent(line.scores.max())}. {words.moments(intervals)}"
     )
     return Markup(  # numbers and our own words

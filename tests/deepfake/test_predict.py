@@ -45,7 +45,7 @@ def test_a_clip_gets_a_verdict_in_words_and_json(
     clip = samples / "real.mp4"
     assert main([str(clip), "--checkpoint", str(checkpoint), "--json", str(out)]) == 0
     verdict = json.loads(out.read_text())
-    assert verdict["version"] == 1
+    assert verdict["version"] == 2
     assert verdict["label"] in ("real", "fake", "undecided")
     assert 0 <= verdict["score"] <= 1
     (person,) = verdict["tracks"]
@@ -54,8 +54,8 @@ def test_a_clip_gets_a_verdict_in_words_and_json(
     assert len(verdict["provenance"]["sha256"]) == 64
     printed = capsys.readouterr().out
     assert f"checkpoint: {checkpoint}" in printed
-    assert f"{clip}: {verdict['label'].upper()} (score {verdict['score']:.3f}" in printed
-    assert "person 0" in printed
+    assert f"{clip}: {verdict['label'].upper()} (score {verdict['score']:.2f}" in printed
+    assert "person 1" in printed
 
 
 def test_json_alone_on_standard_output(

@@ -76,11 +76,11 @@ def test_frames_per_second(judged: Verdict) -> None:
 
 
 def test_one_person_alone(loaded: Checkpoint, samples: Path) -> None:
-    alone = VideoPredictor(loaded, only_person=0).predict(samples / "fake.mp4")
+    alone = VideoPredictor(loaded, only_person=1).predict(samples / "fake.mp4")
     assert [person.track for person in alone.tracks] == [0]
     nobody = VideoPredictor(loaded, only_person=7).predict(samples / "fake.mp4")
     assert (nobody.label, nobody.score) == ("undecided", None)
-    assert nobody.reason == "there is no person 7 (found: 0)"
+    assert nobody.reason == "there is no person 7 (found: 1)"
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_what_cannot_be_written_is_said_before_any_work(
     [
         (["--fps", "0"], "--fps must be above 0"),
         (["--fps", "2", "--frames", "3"], "exclude each other"),
-        (["--only-person", "-1"], "--only-person"),
+        (["--only-person", "0"], "--only-person"),
         (["--table", "a.txt"], r"\.csv or \.parquet"),
     ],
 )
@@ -170,15 +170,27 @@ def test_words_and_notebook_tell_when() -> None:
         0.5,
         tracks=(TrackScore(0, 0.9, 8, 0.0, 9.0),),
         intervals=(Interval(track=0, start_s=2.0, end_s=5.5, score=0.97),),
+        real_below=0.2388,
+        fake_from=0.793,
     )
     assert describe(verdict).splitlines() == [
-        "<b>.mp4: FAKE (score 0.900, threshold 0.500)",
-        "  person 0: 0.900  0.0-9.0 s  8 faces",
-        "    looks fake 2.0-5.5 s (0.970)",
+        "<b>.mp4: FAKE (score 0.90; real below 0.24, fake from 0.79)",
+        "  person 1: 0.90  0.0-9.0 s  8 faces",
+        "    looks fake 2.0-5.5 s (0.97)",
     ]
+    assert str(verdict) == describe(verdict).splitlines()[0]
     shown = verdict._repr_html_()
     assert "&lt;b&gt;.mp4" in shown
     assert "2.0\N{EN DASH}5.5 s" in shown
+
+
+def test_a_score_is_shown_on_its_side_of_a_limit() -> None:
+    near = Verdict("a", "undecided", 0.7921, 0.793, real_below=0.2388, fake_from=0.793)
+    assert str(near) == "a: UNDECIDED (score 0.792; real below 0.239, fake from 0.793)"
+    sure = Verdict("a", "fake", 0.99999, 0.5, fake_from=0.5)
+    assert str(sure) == "a: FAKE (score over 0.99; none called real, fake from 0.50)"
+    still = Verdict("a.jpg", "fake", 0.9, 0.5, tracks=(TrackScore(1, 0.9, 1, 0.0, 0.0),))
+    assert describe(still).splitlines()[1] == "  person 2: 0.90  1 face"
 
 
 def test_nothing_to_write_writes_nothing(tmp_path: Path) -> None:
