@@ -134,7 +134,7 @@ def _of_split(
     folders: "Sequence[Folder]", split: str | None, name: str, checkpoint: "Checkpoint"
 ) -> "list[Folder]":
     """Return the crops of one side, each with the side that the checkpoint's run saw it on."""
-    from deepfake.data.splits import SPLITS, read_splits
+    from deepfake.data.splits.assign import SPLITS, read_splits
 
     file = Path(checkpoint.name)
     drawn = read_splits(file.with_name(SPLITS)) if file.is_file() else {}
@@ -243,7 +243,7 @@ def _embed(
 def _damage(
     name: str, checkpoint: "Checkpoint", folders: "Sequence[Folder]", groups: dict[str, str]
 ) -> "tuple[list[ScoreRow], int]":
-    from deepfake.data.shards import read_records
+    from deepfake.data.shards.read import read_records
     from deepfake.errors import VideoError
     from deepfake.evaluation.robustness import score_damaged
 

@@ -17,7 +17,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 
 from deepfake.checkpoints import sha256
 from deepfake.data.datamodule import FaceDataModule
-from deepfake.data.splits import SPLITS, write_splits
+from deepfake.data.splits.assign import SPLITS, write_splits
 from preprocessing.crops.manifest import MANIFEST
 
 logger = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from skimage.data import astronaut
 
-from deepfake.data.self_blend import SelfBlend
+from deepfake.data.fakes.self_blend import SelfBlend
 from preprocessing.faces.mtcnn import MTCNN
 from preprocessing.types import Image
 

@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{len(videos)} videos in {arguments.root}")
         return DONE
     if arguments.command == "shard":
-        from deepfake.data.sharding import write_shards
+        from deepfake.data.shards.write import write_shards
 
         count = write_shards(arguments.faces, arguments.out, megabytes=arguments.size)
         print(f"{count} tar files in {arguments.out}")
@@ -62,9 +62,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _check(folder: Path, seed: int) -> int:
-    from deepfake.data.leaks import describe, split_folder
-    from deepfake.data.shards import read_records
-    from deepfake.data.shortcuts import shortcuts
+    from deepfake.data.shards.read import read_records
+    from deepfake.data.splits.giveaways import shortcuts
+    from deepfake.data.splits.leaks import describe, split_folder
     from preprocessing.crops.manifest import read_table
     from preprocessing.types import Split
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 if TYPE_CHECKING:
-    from deepfake.data.blending import Blend
+    from deepfake.data.fakes.blending import Blend
     from preprocessing.types import Image
 
 logger = logging.getLogger(__name__)

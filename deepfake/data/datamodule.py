@@ -22,7 +22,6 @@ from deepfake.data.dataset import (
     collate,
 )
 from deepfake.data.landmarks import with_dense_landmarks
-from deepfake.data.leaks import Leak, describe, split_folder
 from deepfake.data.sampling import (
     EpochSampler,
     Rows,
@@ -31,7 +30,8 @@ from deepfake.data.sampling import (
     partners,
     spread_over_videos,
 )
-from deepfake.data.splits import SplitPlan
+from deepfake.data.splits.assign import SplitPlan
+from deepfake.data.splits.leaks import Leak, describe, split_folder
 from deepfake.data.table import UNLABELLED, FaceTable
 from deepfake.data.transforms import AugmentationName, NoAugmentation, make_augmentation
 from deepfake.errors import DeepfakeError, LeakError

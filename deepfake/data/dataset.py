@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from deepfake.data.blending import Blend
-from deepfake.data.face_swap_blend import FaceSwapBlend, shape_features
+from deepfake.data.fakes.blending import Blend
+from deepfake.data.fakes.face_swap import FaceSwapBlend, shape_features
+from deepfake.data.fakes.self_blend import SelfBlend
 from deepfake.data.sampling import Draw, Rows
-from deepfake.data.self_blend import SelfBlend
 from deepfake.data.table import FaceTable
 from deepfake.data.transforms import Augmentation, NoAugmentation, Points
 from deepfake.errors import DeepfakeError

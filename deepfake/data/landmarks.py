@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from deepfake.console import DONE, run
-from deepfake.data.hulls import dense_from_five
+from deepfake.data.fakes.hulls import dense_from_five
 from deepfake.data.table import FaceTable
 from deepfake.errors import DeepfakeError
 from preprocessing.crops.manifest import read_table

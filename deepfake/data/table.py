@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from deepfake.data.shards import Shards
+from deepfake.data.shards.read import Shards
 from preprocessing.errors import ManifestError, VideoError
 from preprocessing.types import Image
 from preprocessing.video.images import decode_image

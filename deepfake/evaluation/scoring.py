@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepfake.clips import cut, network_input
-from deepfake.data.groups import groups
-from deepfake.data.shards import crop_reader, read_records
+from deepfake.data.shards.read import crop_reader, read_records
+from deepfake.data.splits.groups import groups
 from deepfake.errors import DeepfakeError
 from deepfake.evaluation.scores import ScoreRow
 from deepfake.recipe import InputRecipe

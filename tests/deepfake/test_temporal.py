@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from deepfake.checkpoints import load
-from deepfake.data.splits import assign_splits, read_splits, write_splits
+from deepfake.data.splits.assign import assign_splits, read_splits, write_splits
 from deepfake.errors import DeepfakeError
 from deepfake.evaluate import main as evaluate
 from deepfake.evaluation.embedding import tsne

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from deepfake.data.hulls import dense_from_five
+from deepfake.data.fakes.hulls import dense_from_five
 from deepfake.data.landmarks import LANDMARKS, SCHEMA, find_landmarks, with_dense_landmarks
 from deepfake.data.table import FaceTable
 from deepfake.errors import DeepfakeError

@@ -15,7 +15,7 @@ import torch
 
 from deepfake.data.__main__ import main
 from deepfake.data.datamodule import FaceDataModule
-from deepfake.data.sharding import write_shards
+from deepfake.data.shards.write import write_shards
 from deepfake.errors import DeepfakeError
 from deepfake.evaluation.scoring import image_reader, read_crop
 from deepfake.recipe import InputRecipe

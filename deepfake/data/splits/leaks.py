@@ -9,10 +9,10 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
-from deepfake.data.crop_hashes import crop_hashes
-from deepfake.data.duplicates import near_duplicates
-from deepfake.data.groups import one_per_video, people
-from deepfake.data.splits import SplitPlan, assign_splits
+from deepfake.data.splits.assign import SplitPlan, assign_splits
+from deepfake.data.splits.crop_hashes import crop_hashes
+from deepfake.data.splits.duplicates import near_duplicates
+from deepfake.data.splits.groups import one_per_video, people
 from preprocessing.crops.manifest import rows_of
 from preprocessing.types import FaceCrop, Split
 

@@ -4,10 +4,18 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from deepfake.data.blending import Blend, blend, change_colour, hull_mask, move, soften, true_pixels
-from deepfake.data.face_swap_blend import FaceSwapBlend, match_colour, shape_features
-from deepfake.data.hulls import HULLS, dense_from_five, hull_points
-from deepfake.data.self_blend import SelfBlend
+from deepfake.data.fakes.blending import (
+    Blend,
+    blend,
+    change_colour,
+    hull_mask,
+    move,
+    soften,
+    true_pixels,
+)
+from deepfake.data.fakes.face_swap import FaceSwapBlend, match_colour, shape_features
+from deepfake.data.fakes.hulls import HULLS, dense_from_five, hull_points
+from deepfake.data.fakes.self_blend import SelfBlend
 from preprocessing.types import Image
 
 Draw = Callable[..., Image]

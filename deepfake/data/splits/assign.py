@@ -9,7 +9,7 @@ from math import isclose
 from pathlib import Path
 from typing import get_args
 
-from deepfake.data.groups import groups, one_per_video
+from deepfake.data.splits.groups import groups, one_per_video
 from deepfake.errors import DeepfakeError
 from preprocessing.types import FaceCrop, Split
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from deepfake.data.blending import (
+from deepfake.data.fakes.blending import (
     RATIOS,
     Blend,
     Mask,
@@ -17,7 +17,7 @@ from deepfake.data.blending import (
     soften,
     true_pixels,
 )
-from deepfake.data.hulls import HULLS, Points, hull_points
+from deepfake.data.fakes.hulls import HULLS, Points, hull_points
 from preprocessing.types import Image
 
 HULL_CHANCES = (0.25, 0.45, 0.2, 0.1)  # of HULLS, in their order

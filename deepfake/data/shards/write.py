@@ -15,9 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from deepfake.data.crop_hashes import CACHE
 from deepfake.data.landmarks import LANDMARKS
-from deepfake.data.shards import INDEX, RECORDS, SCHEMA
+from deepfake.data.shards.read import INDEX, RECORDS, SCHEMA
+from deepfake.data.splits.crop_hashes import CACHE
 from deepfake.errors import DeepfakeError
 from preprocessing.crops.manifest import MANIFEST, OPTIONS, read_table, read_video_records
 from preprocessing.errors import ManifestError

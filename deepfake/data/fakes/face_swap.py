@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from deepfake.data.blending import (
+from deepfake.data.degrade import five_points
+from deepfake.data.fakes.blending import (
     RATIOS,
     Blend,
     blend,
@@ -15,9 +16,8 @@ from deepfake.data.blending import (
     soften,
     true_pixels,
 )
-from deepfake.data.degrade import five_points
-from deepfake.data.hulls import HULLS, Points, hull_points
-from deepfake.data.self_blend import HULL_CHANCES
+from deepfake.data.fakes.hulls import HULLS, Points, hull_points
+from deepfake.data.fakes.self_blend import HULL_CHANCES
 from preprocessing.types import Image
 
 

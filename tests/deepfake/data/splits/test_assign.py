@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deepfake.data.groups import groups, one_per_video
-from deepfake.data.splits import SplitPlan, assign_splits
+from deepfake.data.splits.assign import SplitPlan, assign_splits
+from deepfake.data.splits.groups import groups, one_per_video
 from preprocessing.types import FaceCrop, Label, Split
 
 

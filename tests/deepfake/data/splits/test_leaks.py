@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 
 from deepfake.data.__main__ import main
-from deepfake.data.crop_hashes import crop_hashes
 from deepfake.data.datamodule import FaceDataModule
-from deepfake.data.duplicates import distance, near_duplicates, perceptual_hash
-from deepfake.data.leaks import Leak, describe, find_leaks, sample_rows, split_folder
 from deepfake.data.packing import pack_images
-from deepfake.data.shortcuts import shortcuts
 from deepfake.data.sources import SourceError, find_videos
-from deepfake.data.splits import assign_splits
+from deepfake.data.splits.assign import assign_splits
+from deepfake.data.splits.crop_hashes import crop_hashes
+from deepfake.data.splits.duplicates import distance, near_duplicates, perceptual_hash
+from deepfake.data.splits.giveaways import shortcuts
+from deepfake.data.splits.leaks import Leak, describe, find_leaks, sample_rows, split_folder
 from deepfake.errors import LeakError
 from preprocessing.crops.manifest import (
     FaceRow,

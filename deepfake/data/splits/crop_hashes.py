@@ -10,8 +10,8 @@ from zipfile import BadZipFile
 import cv2
 import numpy as np
 
-from deepfake.data.duplicates import Hashes, hash_all
-from deepfake.data.shards import crop_reader
+from deepfake.data.shards.read import crop_reader
+from deepfake.data.splits.duplicates import Hashes, hash_all
 from preprocessing.crops.manifest import MANIFEST
 from preprocessing.types import FaceCrop, Image
 

@@ -5,7 +5,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from deepfake.data.mean_face import MEAN, TILT, TURN
+from deepfake.data.fakes.mean_face import MEAN, TILT, TURN
 
 Points = NDArray[np.float32]
 Hull = Literal["face", "forehead", "inner", "lower"]

@@ -1,0 +1,1 @@
+"""Fakes made from real faces in training."""

@@ -1,0 +1,1 @@
+"""Crops in tar files, for network disks."""

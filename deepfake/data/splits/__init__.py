@@ -1,0 +1,1 @@
+"""Sides of a data set, and what they must not share."""
