@@ -5,7 +5,7 @@ import importlib.util
 import sys
 from collections.abc import Sequence
 
-from deepfake.console import DONE, NOTHING_DONE, did_you_mean, print_error, run
+from deepfake.cli.console import DONE, NOTHING_DONE, did_you_mean, print_error, run
 
 VERBS = {
     "preprocess": "cut the faces out of videos",

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from deepfake.console import DONE, Parser, run
+from deepfake.cli.console import DONE, Parser, run
 
 LOCAL = "127.0.0.1"
 

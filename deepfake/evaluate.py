@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deepfake.console import DONE, SOME_FAILED, Parser, progress_bar, run
+from deepfake.cli.console import DONE, SOME_FAILED, Parser, progress_bar, run
 from deepfake.errors import DeepfakeError
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from deepfake.console import DONE, Parser, one_line, run
+from deepfake.cli.console import DONE, Parser, one_line, run
 
 SUFFIXES = {
     "onnx": ".onnx",

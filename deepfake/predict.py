@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deepfake.console import (
+from deepfake.cli.console import (
     DONE,
     NOTHING_DONE,
     SOME_FAILED,
@@ -21,7 +21,7 @@ from deepfake.console import (
     run,
     seconds,
 )
-from deepfake.limits import add_limits, limits_of
+from deepfake.cli.limits import add_limits, limits_of
 from deepfake.tasks import Clip, Judge, Judged, Judging, import_modules, judge, look
 
 if TYPE_CHECKING:
@@ -173,8 +173,8 @@ def _clips(
     arguments: argparse.Namespace, predictor: "VideoPredictor", recordings: Path
 ) -> list[Clip]:
     """Return the clips that the arguments name; numbers that are no files are cameras."""
+    from deepfake.cli.inputs import find_clips
     from deepfake.errors import DeepfakeError
-    from deepfake.inputs import find_clips
 
     cameras = [t for t in arguments.clips if t.isdecimal() and not Path(t).exists()]
     named = [text for text in arguments.clips if text not in cameras]

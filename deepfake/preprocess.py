@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deepfake.console import (
+from deepfake.cli.console import (
     DONE,
     NOTHING_DONE,
     SOME_FAILED,
@@ -17,8 +17,8 @@ from deepfake.console import (
     progress_bar,
     run,
 )
+from deepfake.cli.limits import add_limits, limits_of
 from deepfake.errors import DeepfakeError
-from deepfake.limits import add_limits, limits_of
 
 if TYPE_CHECKING:
     from preprocessing.batch import BatchReport, Engine

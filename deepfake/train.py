@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from deepfake.console import DONE, INTERRUPTED, command, run
+from deepfake.cli.console import DONE, INTERRUPTED, command, run
 from deepfake.errors import DeepfakeError
 
 HELP = """\

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
-from deepfake.console import DONE, SOME_FAILED, Parser, command, one_line, run
+from deepfake.cli.console import DONE, SOME_FAILED, Parser, command, one_line, run
 
 
 def parser() -> argparse.ArgumentParser:

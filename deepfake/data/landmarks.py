@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from deepfake.console import DONE, run
+from deepfake.cli.console import DONE, run
 from deepfake.data.fakes.hulls import dense_from_five
 from deepfake.data.table import FaceTable
 from deepfake.errors import DeepfakeError

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepfake.console import DONE, run
+from deepfake.cli.console import DONE, run
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
-from deepfake.console import DONE, NOTHING_DONE, run
+from deepfake.cli.console import DONE, NOTHING_DONE, run
 from preprocessing.batch import local_engine, preprocess_videos
 from preprocessing.errors import DeepfakeError
 from preprocessing.types import PreprocessOptions, Split, Video

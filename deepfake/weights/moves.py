@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from deepfake.console import DONE, run
+from deepfake.cli.console import DONE, run
 from preprocessing.types import Image
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 
 from deepfake.checkpoints import WEIGHTS, load_network, settings_to_json, sha256
-from deepfake.console import DONE, run
+from deepfake.cli.console import DONE, run
 from deepfake.exporting import Format, export
 
 logger = logging.getLogger(__name__)

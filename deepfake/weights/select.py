@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from deepfake.console import DONE, run
+from deepfake.cli.console import DONE, run
 
 if TYPE_CHECKING:
     from deepfake.checkpoints import Checkpoint

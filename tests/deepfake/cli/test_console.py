@@ -8,9 +8,9 @@ import pytest
 
 from deepfake import predict
 from deepfake.__main__ import VERBS, dispatch
-from deepfake.console import seconds
+from deepfake.cli.console import seconds
+from deepfake.cli.inputs import find_clips
 from deepfake.errors import DeepfakeError
-from deepfake.inputs import find_clips
 
 ROOT = Path(__file__).parents[2]
 

@@ -2,8 +2,8 @@ import argparse
 
 import pytest
 
+from deepfake.cli.limits import add_limits, limits_of
 from deepfake.errors import DeepfakeError
-from deepfake.limits import add_limits, limits_of
 from preprocessing.limits import DEFAULT, Limits
 
 
