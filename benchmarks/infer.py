@@ -26,10 +26,17 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from benchmarks.measure import REPETITIONS, Row, cpu_s, row
 from benchmarks.networks import CLIP_FRAMES, CLIPS, build, faces_for, rows
-from deepfake.backends import Faces, OnnxScorer, OpenVinoScorer, Scorer, TorchScorer, sigmoid
 from deepfake.calibration import Calibration
-from deepfake.checkpoints import Settings
-from deepfake.exporting import LARGEST_DIFFERENCE, to_onnx, write_onnx, write_openvino
+from deepfake.checkpoints.export import LARGEST_DIFFERENCE, to_onnx, write_onnx, write_openvino
+from deepfake.checkpoints.loading import Settings
+from deepfake.checkpoints.scorers import (
+    Faces,
+    OnnxScorer,
+    OpenVinoScorer,
+    Scorer,
+    TorchScorer,
+    sigmoid,
+)
 from deepfake.inference import BATCH
 from deepfake.recipe import InputRecipe
 from preprocessing.types import PreprocessOptions

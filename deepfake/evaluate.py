@@ -17,7 +17,7 @@ from deepfake.cli.console import DONE, SOME_FAILED, Parser, progress_bar, run
 from deepfake.errors import DeepfakeError
 
 if TYPE_CHECKING:
-    from deepfake.checkpoints import Checkpoint
+    from deepfake.checkpoints.loading import Checkpoint
     from deepfake.evaluation.embedding import EmbeddedFace
     from deepfake.evaluation.scores import ScoreRow
     from preprocessing.types import FaceCrop, Split
@@ -175,7 +175,7 @@ def _warn_of_training(folders: "Sequence[Folder]", drawn: "Mapping[str, Split]",
 
 def _load(paths: "Sequence[Path | None]", device: str) -> "dict[str, Checkpoint]":
     """Load checkpoints under short names: "folder/file", with a number where two are alike."""
-    from deepfake.checkpoints import load
+    from deepfake.checkpoints.loading import load
 
     found: dict[str, Checkpoint] = {}
     for path in paths:

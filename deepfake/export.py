@@ -37,8 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     _check(arguments)
 
-    from deepfake.checkpoints import find_checkpoint
-    from deepfake.exporting import export
+    from deepfake.checkpoints.export import export
+    from deepfake.checkpoints.loading import find_checkpoint
 
     checkpoint = find_checkpoint(arguments.checkpoint)
     parity = export(checkpoint, arguments.format, arguments.out, half=arguments.half)
@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(one_line(f"{checkpoint} -> {arguments.out} ({size_mb:.1f} MB)"))
     print(f"largest difference of scores: {parity.difference:.1e} on {parity.faces} inputs")
     if arguments.push is not None:
-        from deepfake.hub import push
+        from deepfake.checkpoints.hub import push
 
         commit = push(arguments.out, arguments.push)
         print(one_line(f"pushed: {arguments.push} at {commit}"))
@@ -68,7 +68,7 @@ def _check(arguments: argparse.Namespace) -> None:
             "Use --format onnx, openvino or safetensors."
         )
     if arguments.push is not None:
-        from deepfake.hub import check_pushable, require_hub
+        from deepfake.checkpoints.hub import check_pushable, require_hub
 
         check_pushable(arguments.out)
         require_hub()

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from deepfake.aggregation import by_name, person_scores
-from deepfake.checkpoints import Checkpoint, load, sha256
+from deepfake.checkpoints.loading import Checkpoint, load, sha256
 from deepfake.clips import cut, network_input
 from deepfake.recipe import InputRecipe
 from deepfake.timeline import Timeline, limits, timelines
@@ -72,7 +72,7 @@ class VideoPredictor:
         Raises:
             DeepfakeError: It cannot be had, or not be used.
         """
-        from deepfake.hub import load_pretrained
+        from deepfake.checkpoints.hub import load_pretrained
 
         return cls(load_pretrained(repo, revision=revision, device=device))
 

@@ -147,7 +147,7 @@ class FakeClassifier(LightningModule):
     def setup(self, stage: str) -> None:
         """Take the weights to start from; those of a run that goes on replace them later."""
         if stage == "fit" and self.start_from is not None:
-            from deepfake.checkpoints import load_network
+            from deepfake.checkpoints.loading import load_network
 
             try:
                 self.network.load_state_dict(load_network(Path(self.start_from))[0].state_dict())
@@ -271,7 +271,7 @@ class FakeClassifier(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep beside the weights all that predict needs; plain types only, see `checkpoints`."""
-        from deepfake.checkpoints import VERSION
+        from deepfake.checkpoints.loading import VERSION
 
         data = getattr(self.trainer, "datamodule", None)
         checkpoint["deepfake"] = {

@@ -85,8 +85,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     _check(arguments)
 
+    from deepfake.checkpoints.graphs import load_with
     from deepfake.errors import VideoError
-    from deepfake.graphs import load_with
     from deepfake.inference import VideoPredictor
     from deepfake.outputs import Outputs
 
@@ -237,7 +237,7 @@ def _on_cluster(
     clips: Sequence[Clip], predictor: "VideoPredictor", arguments: argparse.Namespace
 ) -> Iterator["Outcome[Clip, Judged]"]:
     """Judge each clip in a worker of a Ray cluster."""
-    from deepfake.checkpoints import find_checkpoint
+    from deepfake.checkpoints.loading import find_checkpoint
     from preprocessing.workers.local import Outcome
     from preprocessing.workers.ray import run_ray
 

@@ -12,9 +12,9 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.loggers import CSVLogger
 
-from deepfake.checkpoints import KEY
+from deepfake.checkpoints.loading import KEY
+from deepfake.checkpoints.published.load import read_tensors
 from deepfake.errors import CheckpointError
-from deepfake.published.load import read_tensors
 from deepfake.runs import CONFIG, LAST, LATEST, METRICS, RUNS
 
 SEED = "PL_GLOBAL_SEED"  # where Lightning's seed_everything leaves the seed

@@ -15,7 +15,7 @@ from typing import Any
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from deepfake.checkpoints import sha256
+from deepfake.checkpoints.loading import sha256
 from deepfake.data.datamodule import FaceDataModule
 from deepfake.data.splits.assign import SPLITS, write_splits
 from preprocessing.crops.manifest import MANIFEST

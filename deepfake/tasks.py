@@ -12,7 +12,7 @@ from deepfake.errors import CheckpointError, DeepfakeError
 from preprocessing.limits import DEFAULT, Limits
 
 if TYPE_CHECKING:
-    from deepfake.graphs import Backend
+    from deepfake.checkpoints.graphs import Backend
     from deepfake.inference import VideoPredictor
     from deepfake.recipe import InputRecipe
     from deepfake.types import Verdict
@@ -128,8 +128,8 @@ def judge(task: Judging) -> Judged:
 
 @lru_cache(1)
 def _predictor(wanted: Judge) -> "VideoPredictor":
-    from deepfake.backends import OnnxScorer, OpenVinoScorer
-    from deepfake.graphs import load_with
+    from deepfake.checkpoints.graphs import load_with
+    from deepfake.checkpoints.scorers import OnnxScorer, OpenVinoScorer
     from deepfake.inference import VideoPredictor
 
     import_modules(wanted.imports, wanted.folder)

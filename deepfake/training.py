@@ -17,7 +17,7 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveCon
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
-from deepfake.allocator import keep_freed_memory
+from deepfake.checkpoints.allocator import keep_freed_memory
 from deepfake.data.datamodule import FaceDataModule
 from deepfake.errors import CheckpointError, DeepfakeError
 from deepfake.models.backbones import LITE0, lite0_imagenet_weights

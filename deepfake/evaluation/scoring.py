@@ -31,7 +31,7 @@ Scores = NDArray[np.float64]
 
 
 class FaceScorer(Protocol):
-    """What scores prepared faces, as `deepfake.backends.Scorer`."""
+    """What scores prepared faces, as `deepfake.checkpoints.scorers.Scorer`."""
 
     def score(self, faces: NDArray[np.float32]) -> Scores:
         """Return P(fake) of faces (B, 3, S, S), or of clips of T faces (B, T, 3, S, S)."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from deepfake.backends import Faces, Scores
+from deepfake.checkpoints.scorers import Faces, Scores
 from deepfake.explain.occlusion import blurred
 
 STEPS = 16

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from deepfake.backends import Faces, Scores, TorchScorer
-from deepfake.checkpoints import Checkpoint
+from deepfake.checkpoints.loading import Checkpoint
+from deepfake.checkpoints.scorers import Faces, Scores, TorchScorer
 from deepfake.explain.occlusion import Maps, occlusion_map
 from preprocessing.types import Image
 

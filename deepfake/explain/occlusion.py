@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from deepfake.backends import Faces, Scores
+from deepfake.checkpoints.scorers import Faces, Scores
 
 GRID = 8  # cells a side; a window covers 2x2 of them
 BATCH = 32  # covered faces scored at once

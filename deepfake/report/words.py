@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from deepfake.calibration import Calibration
-from deepfake.checkpoints import Checkpoint
+from deepfake.checkpoints.loading import Checkpoint
 from deepfake.types import Interval, Verdict
 
 HEADLINES = {

@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from uuid import uuid4
 
-from deepfake.checkpoints import DEFAULT, DEFAULT_MODEL, LATEST, load
+from deepfake.checkpoints.loading import DEFAULT, DEFAULT_MODEL, LATEST, load
 from deepfake.errors import DeepfakeError, VideoError
 from deepfake.inference import VideoPredictor
 from deepfake.report.verdict_page import file_stem, verdict_page

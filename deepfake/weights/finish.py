@@ -28,7 +28,7 @@ FITTED_ON = ("pairs", "real videos", "clips", "DFDC crops", "Celeb-DF", "self_bl
 BLENDS = ("self_blended", "swapped")
 FALSE_ALARMS = 0.05
 TARGET_ERROR = 0.15
-HALF_FROM_AXES = 2  # as in deepfake.exporting, which imports torch
+HALF_FROM_AXES = 2  # as in deepfake.checkpoints.export, which imports torch
 
 
 def averaged(checkpoints: "Sequence[dict[str, Any]]") -> "dict[str, Tensor]":
@@ -77,8 +77,8 @@ def main() -> int:
 
     from deepfake import calibration
     from deepfake.aggregation import by_name
-    from deepfake.checkpoints import KEY, load
-    from deepfake.published.load import read_tensors
+    from deepfake.checkpoints.loading import KEY, load
+    from deepfake.checkpoints.published.load import read_tensors
     from deepfake.weights.select import score
     from deepfake.weights.sources import per_video, sources
 

@@ -140,7 +140,7 @@ def main() -> int:
     parser.add_argument("--number", type=int, default=12, help="clips at most")
     parser.add_argument("--figure", type=Path, help="PNG to draw")
     given = parser.parse_args()
-    from deepfake.checkpoints import load
+    from deepfake.checkpoints.loading import load
 
     checkpoint = load(given.checkpoint)
     if not given.cache.is_file():

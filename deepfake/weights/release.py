@@ -8,9 +8,9 @@ import logging
 import shutil
 from pathlib import Path
 
-from deepfake.checkpoints import WEIGHTS, load_network, settings_to_json, sha256
+from deepfake.checkpoints.export import Format, export
+from deepfake.checkpoints.loading import WEIGHTS, load_network, settings_to_json, sha256
 from deepfake.cli.console import DONE, run
-from deepfake.exporting import Format, export
 
 logger = logging.getLogger(__name__)
 

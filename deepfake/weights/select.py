@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from deepfake.cli.console import DONE, run
 
 if TYPE_CHECKING:
-    from deepfake.checkpoints import Checkpoint
+    from deepfake.checkpoints.loading import Checkpoint
     from deepfake.evaluation.bootstrap import Interval
     from deepfake.weights.sources import Source, Videos
 
@@ -180,7 +180,7 @@ def main() -> int:
     """Print a table for each checkpoint; return the exit status."""
     given = parser().parse_args()
     from deepfake.aggregation import by_name
-    from deepfake.checkpoints import load
+    from deepfake.checkpoints.loading import load
     from deepfake.weights.sources import per_video, sources
 
     means = []

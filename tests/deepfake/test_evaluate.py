@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
 
-from deepfake import checkpoints
 from deepfake.calibration import fit
-from deepfake.checkpoints import Checkpoint
+from deepfake.checkpoints import loading as checkpoints
+from deepfake.checkpoints.loading import Checkpoint
 from deepfake.errors import DeepfakeError
 from deepfake.evaluate import main
 from deepfake.evaluation.scores import read_scores

@@ -10,12 +10,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from deepfake import checkpoints
-from deepfake.backends import Faces, TorchScorer
-from deepfake.checkpoints import KEY, Settings, find_checkpoint, load, load_network
+from deepfake.checkpoints import loading as checkpoints
+from deepfake.checkpoints.export import export, parity_faces
+from deepfake.checkpoints.loading import KEY, Settings, find_checkpoint, load, load_network
+from deepfake.checkpoints.scorers import Faces, TorchScorer
 from deepfake.errors import CheckpointError, DeepfakeError
 from deepfake.export import SUFFIXES, main
-from deepfake.exporting import export, parity_faces
 from deepfake.weights.release import release
 
 FACES = np.random.default_rng(1).random((5, 3, 256, 256), dtype=np.float32)

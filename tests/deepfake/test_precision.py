@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from deepfake.allocator import keep_freed_memory
+from deepfake.checkpoints.allocator import keep_freed_memory
 from deepfake.models.efficient_vit import EfficientViT
 from deepfake.module import FakeClassifier
 from deepfake.precision import fast_precision

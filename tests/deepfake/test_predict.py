@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deepfake.backends import Faces, Scores, sigmoid
 from deepfake.calibration import Calibration
-from deepfake.checkpoints import Checkpoint, load
+from deepfake.checkpoints.loading import Checkpoint, load
+from deepfake.checkpoints.scorers import Faces, Scores, sigmoid
 from deepfake.inference import VideoPredictor
 from deepfake.predict import main
 from preprocessing.types import Image

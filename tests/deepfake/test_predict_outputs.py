@@ -11,8 +11,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 import deepfake
-from deepfake.backends import Faces, Scores
-from deepfake.checkpoints import Checkpoint, load
+from deepfake.checkpoints.loading import Checkpoint, load
+from deepfake.checkpoints.scorers import Faces, Scores
 from deepfake.errors import DeepfakeError
 from deepfake.inference import VideoPredictor
 from deepfake.outputs import Outputs

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deepfake.checkpoints import load
+from deepfake.checkpoints.loading import load
 from deepfake.data.splits.assign import assign_splits, read_splits, write_splits
 from deepfake.errors import DeepfakeError
 from deepfake.evaluate import main as evaluate

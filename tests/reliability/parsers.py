@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from deepfake.checkpoints import settings_from_dict
+from deepfake.checkpoints.loading import settings_from_dict
 from deepfake.data.sources.table import read_table as read_labels
 from preprocessing.crops.manifest import (
     MANIFEST,

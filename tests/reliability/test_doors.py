@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from deepfake import evaluate, export, predict, train
-from deepfake.checkpoints import load
+from deepfake.checkpoints.loading import load
+from deepfake.checkpoints.published.load import load_published
 from deepfake.errors import DeepfakeError
 from deepfake.inference import VideoPredictor
-from deepfake.published.load import load_published
 from preprocessing.batch import local_engine, preprocess_videos
 from preprocessing.types import PreprocessOptions, Video
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from deepfake import inference
 from deepfake.aggregation import RULES, by_name, person_scores
-from deepfake.backends import Faces, Scores, sigmoid
+from deepfake.checkpoints.scorers import Faces, Scores, sigmoid
 from deepfake.types import FaceScore
 from preprocessing.pipeline import Extraction, detector_for, extract_faces
 from preprocessing.types import PreprocessOptions

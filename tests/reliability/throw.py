@@ -19,9 +19,9 @@ from pathlib import Path
 
 import numpy as np
 
-from deepfake.backends import Faces, Scores
 from deepfake.calibration import Calibration
-from deepfake.checkpoints import Checkpoint
+from deepfake.checkpoints.loading import Checkpoint
+from deepfake.checkpoints.scorers import Faces, Scores
 from deepfake.inference import VideoPredictor
 from deepfake.recipe import InputRecipe
 from preprocessing.crops import store

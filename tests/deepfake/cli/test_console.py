@@ -12,7 +12,7 @@ from deepfake.cli.console import seconds
 from deepfake.cli.inputs import find_clips
 from deepfake.errors import DeepfakeError
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize("verb", ["preprocess", "train", "predict", "data"])

@@ -12,8 +12,8 @@ import torch
 from PIL import Image as Pillow
 from torch import Tensor, nn
 
-from deepfake.backends import Faces, Scores, sigmoid
-from deepfake.checkpoints import Checkpoint, load
+from deepfake.checkpoints.loading import Checkpoint, load
+from deepfake.checkpoints.scorers import Faces, Scores, sigmoid
 from deepfake.explain.faithfulness import STEPS, curves
 from deepfake.explain.grad_cam import ExplainError, find_map, grad_cam
 from deepfake.explain.maps import explain_crops, heat_map, rollout_of

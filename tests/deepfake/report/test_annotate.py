@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from deepfake.calibration import Calibration
-from deepfake.checkpoints import Checkpoint, load
+from deepfake.checkpoints.loading import Checkpoint, load
 from deepfake.inference import VideoPredictor
 from deepfake.predict import main
 from deepfake.report.annotate import COLOURS, Overlay, annotate, box_at

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deepfake.backends import Faces, Scores
 from deepfake.calibration import Calibration
-from deepfake.checkpoints import Checkpoint, load
+from deepfake.checkpoints.loading import Checkpoint, load
+from deepfake.checkpoints.scorers import Faces, Scores
 from deepfake.inference import VideoPredictor
 from deepfake.report import words
 from deepfake.report.charts import timeline_svg

@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from deepfake.backends import Faces, Scorer, TorchScorer
-from deepfake.checkpoints import KEY, Settings, load, load_network, settings_to_json
+from deepfake.checkpoints.loading import KEY, Settings, load, load_network, settings_to_json
+from deepfake.checkpoints.scorers import Faces, Scorer, TorchScorer
 from deepfake.errors import CheckpointError, DeepfakeError
 from preprocessing.types import Image
 

@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 
 from deepfake import VideoPredictor
-from deepfake.checkpoints import DEFAULT_MODEL, sha256
+from deepfake.checkpoints.hub import download, load_pretrained, push
+from deepfake.checkpoints.loading import DEFAULT_MODEL, sha256
 from deepfake.errors import CheckpointError, DeepfakeError
 from deepfake.export import main as export
-from deepfake.hub import download, load_pretrained, push
 
 pytest.importorskip("huggingface_hub", reason="needs the extra: pip install 'deepfake[hub]'")
 REPO = "anna/faces"

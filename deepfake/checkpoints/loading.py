@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from deepfake.aggregation import DEFAULT as DEFAULT_RULE
 from deepfake.aggregation import RULES
-from deepfake.backends import OnnxScorer, OpenVinoScorer, Scorer, TorchScorer
 from deepfake.calibration import Calibration
-from deepfake.cards import limits_beside
+from deepfake.checkpoints.card import limits_beside
+from deepfake.checkpoints.scorers import OnnxScorer, OpenVinoScorer, Scorer, TorchScorer
 from deepfake.errors import CheckpointError
 from deepfake.recipe import InputRecipe
 from preprocessing.options import options_from_dict
@@ -28,7 +28,7 @@ from preprocessing.types import PreprocessOptions
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from deepfake.published.base import PublishedModel
+    from deepfake.checkpoints.published.base import PublishedModel
 
 VERSION = 1
 KEY = "deepfake"  # of our entry in a checkpoint, and in a graph's metadata
@@ -38,7 +38,7 @@ GRAPHS: dict[str, type[OnnxScorer | OpenVinoScorer]] = {
     ".xml": OpenVinoScorer,
 }
 LATEST = Path("runs/latest/best.ckpt")
-WEIGHTS = Path(__file__).parent / "weights"
+WEIGHTS = Path(__file__).parents[1] / "weights"
 DEFAULT = Path("default")  # the word that names the shipped model
 DEFAULT_MODEL = WEIGHTS / "default.onnx"
 DEFAULT_WEIGHTS = WEIGHTS / "default.safetensors"  # of the same network, for torch
@@ -136,7 +136,7 @@ def load_network(path: Path) -> tuple["nn.Module", Settings]:
     Raises:
         CheckpointError: The file cannot be read safely or recognised, or holds a graph.
     """
-    from deepfake.published.load import load_published, read_tensors
+    from deepfake.checkpoints.published.load import load_published, read_tensors
 
     if path == DEFAULT_MODEL:
         _check_shipped(DEFAULT_WEIGHTS)
@@ -376,7 +376,7 @@ def build(spec: Mapping[str, Any]) -> "nn.Module":
 
 
 def load_published(source: "Path | str | Mapping[str, Tensor]") -> "PublishedModel":
-    """Load somebody else's checkpoint; see `deepfake.published.load.load_published`."""
-    from deepfake.published.load import load_published as load_it
+    """Load somebody else's checkpoint; see `deepfake.checkpoints.published.load.load_published`."""
+    from deepfake.checkpoints.published.load import load_published as load_it
 
     return load_it(source)

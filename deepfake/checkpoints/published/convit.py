@@ -5,9 +5,9 @@ from typing import Literal
 
 from torch import Tensor
 
+from deepfake.checkpoints.published.base import PublishedModel
+from deepfake.checkpoints.published.convert import load_strictly, rename, split_qkv
 from deepfake.models.convit import ConViT
-from deepfake.published.base import PublishedModel
-from deepfake.published.convert import load_strictly, rename, split_qkv
 from deepfake.recipe import InputRecipe
 from preprocessing.types import PreprocessOptions
 

@@ -14,9 +14,15 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from deepfake.checkpoints.published.base import PublishedModel
+from deepfake.checkpoints.published.convert import (
+    UNSHRUNK,
+    fake_minus_real,
+    load_strictly,
+    rename,
+    split_qkv,
+)
 from deepfake.models.cvit import CViT
-from deepfake.published.base import PublishedModel
-from deepfake.published.convert import UNSHRUNK, fake_minus_real, load_strictly, rename, split_qkv
 from deepfake.recipe import InputRecipe
 from preprocessing.types import PreprocessOptions
 

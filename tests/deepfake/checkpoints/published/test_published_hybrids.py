@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from deepfake.aggregation import by_name
+from deepfake.checkpoints.published import efficient_vit
+from deepfake.checkpoints.published.base import PublishedModel
+from deepfake.checkpoints.published.load import load_published
 from deepfake.errors import CheckpointError
 from deepfake.models.convit import GatedPositionalAttention
-from deepfake.published import efficient_vit
-from deepfake.published.base import PublishedModel
-from deepfake.published.load import load_published
 
 State = dict[str, Tensor]
 Shapes = dict[str, tuple[int, ...]]

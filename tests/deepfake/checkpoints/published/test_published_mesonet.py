@@ -14,10 +14,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from deepfake.checkpoints.published import mesonet
+from deepfake.checkpoints.published.base import PublishedModel
+from deepfake.checkpoints.published.load import load_published
 from deepfake.errors import CheckpointError
-from deepfake.published import mesonet
-from deepfake.published.base import PublishedModel
-from deepfake.published.load import load_published
 from preprocessing.types import Image
 
 FILES = {

@@ -13,10 +13,10 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from deepfake.checkpoints.published.base import PublishedModel
+from deepfake.checkpoints.published.convert import UNSHRUNK, load_strictly, rename
 from deepfake.models.attention_efficientnet import EfficientNetAutoAttB4
 from deepfake.models.efficientnet import EfficientNet, Padding
-from deepfake.published.base import PublishedModel
-from deepfake.published.convert import UNSHRUNK, load_strictly, rename
 from deepfake.recipe import InputRecipe
 from preprocessing.types import PreprocessOptions
 

@@ -13,8 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from deepfake.errors import CheckpointError
-from deepfake.published import (
+from deepfake.checkpoints.published import (
     cmt,
     convit,
     cross_efficient_vit,
@@ -27,7 +26,8 @@ from deepfake.published import (
     sbi,
     selimsef,
 )
-from deepfake.published.base import PublishedModel
+from deepfake.checkpoints.published.base import PublishedModel
+from deepfake.errors import CheckpointError
 
 # Each has `matches(state)` and `load(state)`. The first that matches wins.
 FAMILIES: tuple[ModuleType, ...] = (

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from deepfake.backends import TorchScorer
+from deepfake.checkpoints.scorers import TorchScorer
 from deepfake.models.efficient_vit import EfficientViT
 from deepfake.models.mesonet import Meso4
 

@@ -5,9 +5,9 @@ from typing import Literal
 
 from torch import Tensor
 
+from deepfake.checkpoints.published.base import PublishedModel
+from deepfake.checkpoints.published.convert import load_strictly, rename
 from deepfake.models.cmt import CMT
-from deepfake.published.base import PublishedModel
-from deepfake.published.convert import load_strictly, rename
 from deepfake.recipe import InputRecipe
 from preprocessing.types import PreprocessOptions
 

@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from deepfake.checkpoints.published.base import PublishedModel
+from deepfake.checkpoints.published.convert import UNSHRUNK, load_strictly
 from deepfake.errors import CheckpointError
 from deepfake.models.mesonet import Meso4, MesoInception4
-from deepfake.published.base import PublishedModel
-from deepfake.published.convert import UNSHRUNK, load_strictly
 from deepfake.recipe import InputRecipe
 from preprocessing.types import PreprocessOptions
 

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from deepfake.checkpoints.published.base import PublishedModel
+from deepfake.checkpoints.published.convert import UNSHRUNK, fake_minus_real, load_strictly, rename
 from deepfake.models.efficientnet import EfficientNet
-from deepfake.published.base import PublishedModel
-from deepfake.published.convert import UNSHRUNK, fake_minus_real, load_strictly, rename
 from deepfake.recipe import InputRecipe
 from preprocessing.types import PreprocessOptions
 

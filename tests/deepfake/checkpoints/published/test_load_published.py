@@ -13,10 +13,10 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from deepfake.checkpoints.published import convit
+from deepfake.checkpoints.published.load import load_published, read_tensors
 from deepfake.errors import CheckpointError
 from deepfake.models.convit import ConViT
-from deepfake.published import convit
-from deepfake.published.load import load_published, read_tensors
 
 Wrap = Callable[[dict[str, Tensor]], Any]
 

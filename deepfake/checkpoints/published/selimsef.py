@@ -9,9 +9,9 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from deepfake.checkpoints.published.base import PublishedModel
+from deepfake.checkpoints.published.convert import UNSHRUNK, load_strictly, rename
 from deepfake.models.timm_classifier import TimmClassifier
-from deepfake.published.base import PublishedModel
-from deepfake.published.convert import UNSHRUNK, load_strictly, rename
 from deepfake.recipe import InputRecipe
 from preprocessing.types import PreprocessOptions
 

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from deepfake.checkpoints.published.base import PublishedModel
+from deepfake.checkpoints.published.convert import load_strictly, rename
+from deepfake.checkpoints.published.efficient_vit import OUTPUT, PREPROCESS, RECIPE
 from deepfake.models.cross_efficient_vit import CrossEfficientViT
-from deepfake.published.base import PublishedModel
-from deepfake.published.convert import load_strictly, rename
-from deepfake.published.efficient_vit import OUTPUT, PREPROCESS, RECIPE
 
 # "sm" is the branch of the deep map, whose tokens are the narrower ones.
 ATTENTION = (

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deepfake.backends import OnnxScorer, OpenVinoScorer, TorchScorer
-from deepfake.checkpoints import load, sha256
+from deepfake.checkpoints.export import export
+from deepfake.checkpoints.graphs import graph_folder, load_with
+from deepfake.checkpoints.loading import load, sha256
+from deepfake.checkpoints.scorers import OnnxScorer, OpenVinoScorer, TorchScorer
 from deepfake.errors import CheckpointError
-from deepfake.exporting import export
-from deepfake.graphs import graph_folder, load_with
 
 
 @pytest.fixture(autouse=True)

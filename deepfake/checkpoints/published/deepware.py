@@ -8,9 +8,9 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from deepfake.published import selimsef
-from deepfake.published.base import PublishedModel
-from deepfake.published.convert import UNSHRUNK
+from deepfake.checkpoints.published import selimsef
+from deepfake.checkpoints.published.base import PublishedModel
+from deepfake.checkpoints.published.convert import UNSHRUNK
 from deepfake.recipe import InputRecipe
 from preprocessing.types import PreprocessOptions
 

@@ -7,8 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from deepfake.backends import OpenVinoScorer, TorchScorer
-from deepfake.checkpoints import GRAPHS, Checkpoint, find_checkpoint, load, load_network, sha256
+from deepfake.checkpoints.loading import (
+    GRAPHS,
+    Checkpoint,
+    find_checkpoint,
+    load,
+    load_network,
+    sha256,
+)
+from deepfake.checkpoints.scorers import OpenVinoScorer, TorchScorer
 from deepfake.errors import CheckpointError
 
 logger = logging.getLogger(__name__)
@@ -45,7 +52,7 @@ def load_with(path: Path | None = None, backend: Backend = "auto") -> Checkpoint
         kept = [name for name, file in files.items() if file.is_file() and _is_installed(name)]
         return _as(load(files[kept[0]]), found, digest) if kept else load(found)
     if not files[backend].is_file():
-        from deepfake.exporting import export
+        from deepfake.checkpoints.export import export
 
         graph_folder().mkdir(parents=True, exist_ok=True)
         logger.info("making a graph of %s, kept in %s", found, graph_folder())

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from deepfake.cards import limits_beside, limits_in
-from deepfake.checkpoints import DEFAULT_MODEL, load, settings_from_json
+from deepfake.checkpoints.card import limits_beside, limits_in
+from deepfake.checkpoints.loading import DEFAULT_MODEL, load, settings_from_json
 from deepfake.errors import CheckpointError
 from deepfake.export import main as export
 
@@ -45,7 +45,7 @@ def test_no_card_and_a_strange_one_are_no_limits(tmp_path: Path) -> None:
 
 
 def test_the_shipped_model_brings_the_limits_of_its_card() -> None:
-    card = (Path(__file__).parents[2] / "MODEL_CARD.md").read_text(encoding="utf-8")
+    card = (Path(__file__).parents[3] / "MODEL_CARD.md").read_text(encoding="utf-8")
     limits = load(Path("default")).limits
     assert limits == limits_in(card) == limits_beside(DEFAULT_MODEL)
     assert any("demographics were not measured" in text for text in limits)

@@ -9,8 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deepfake import checkpoints
-from deepfake.checkpoints import DEFAULT_MODEL, DEFAULT_WEIGHTS, WEIGHTS, find_checkpoint, load
+from deepfake.checkpoints import loading as checkpoints
+from deepfake.checkpoints.loading import (
+    DEFAULT_MODEL,
+    DEFAULT_WEIGHTS,
+    WEIGHTS,
+    find_checkpoint,
+    load,
+)
 from deepfake.errors import CheckpointError
 from deepfake.weights.finish import averaged
 
@@ -98,7 +104,7 @@ def test_weights_are_averaged_and_rounded() -> None:
 
 
 def test_a_run_starts_from_the_weights_of_another(checkpoint: Path) -> None:
-    from deepfake.checkpoints import load_network
+    from deepfake.checkpoints.loading import load_network
     from deepfake.errors import DeepfakeError
     from deepfake.models.mesonet import Meso4, MesoInception4
     from deepfake.module import FakeClassifier

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from deepfake.checkpoints.published.base import PublishedModel
+from deepfake.checkpoints.published.convert import load_strictly, rename, split_qkv
 from deepfake.models.efficient_vit import EfficientViT
-from deepfake.published.base import PublishedModel
-from deepfake.published.convert import load_strictly, rename, split_qkv
 from deepfake.recipe import InputRecipe
 from preprocessing.types import PreprocessOptions
 

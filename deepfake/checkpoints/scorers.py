@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from deepfake.allocator import keep_freed_memory
+from deepfake.checkpoints.allocator import keep_freed_memory
 from deepfake.errors import CheckpointError
 
 if TYPE_CHECKING:

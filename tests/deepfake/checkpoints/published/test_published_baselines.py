@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from deepfake.aggregation import by_name
+from deepfake.checkpoints.published import deepfakebench, deepware, polimi, sbi, selimsef
+from deepfake.checkpoints.published.base import PublishedModel
+from deepfake.checkpoints.published.convert import fake_minus_real
+from deepfake.checkpoints.published.load import load_published
 from deepfake.errors import CheckpointError
 from deepfake.models.attention_efficientnet import EfficientNetAutoAttB4
 from deepfake.models.efficientnet import EfficientNet, Padding
-from deepfake.published import deepfakebench, deepware, polimi, sbi, selimsef
-from deepfake.published.base import PublishedModel
-from deepfake.published.convert import fake_minus_real
-from deepfake.published.load import load_published
 from deepfake.recipe import IMAGENET_MEAN, IMAGENET_STD, InputRecipe
 
 State = dict[str, Tensor]

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
+from deepfake.checkpoints.published.base import PublishedModel
+from deepfake.checkpoints.published.convert import fake_minus_real, load_strictly, rename
 from deepfake.models.efficientnet import EfficientNet
 from deepfake.models.timm_classifier import TimmClassifier
-from deepfake.published.base import PublishedModel
-from deepfake.published.convert import fake_minus_real, load_strictly, rename
 from deepfake.recipe import InputRecipe
 from preprocessing.types import PreprocessOptions
 
