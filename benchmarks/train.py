@@ -86,9 +86,9 @@ def train(end: Connection, config: str, size: int) -> None:
     from pytorch_lightning.callbacks import Callback
     from torch.utils.data import DataLoader
 
-    from deepfake.resuming import Start
     from deepfake.train import config_folder
-    from deepfake.training import make
+    from deepfake.training.cli import make
+    from deepfake.training.resuming import Start
 
     class Turns(Callback):
         """Takes a step for every question, and answers with its CPU seconds."""

@@ -66,7 +66,7 @@ def print_measures(folder: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from deepfake.runs import final_measures
+    from deepfake.training.runs import final_measures
 
     epoch, val, test = final_measures(folder)
     table = Table("measure", f"validation, epoch {epoch}", "test", title=str(folder))

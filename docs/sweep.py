@@ -12,9 +12,9 @@ import sys
 
 import optuna
 
-from deepfake.runs import final_measures
 from deepfake.train import config_folder
 from deepfake.training import train
+from deepfake.training.runs import final_measures
 
 SETTINGS = "--model.optimizer.init_args."
 

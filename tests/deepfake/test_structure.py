@@ -55,7 +55,9 @@ def test_preprocessing_and_the_onnx_path_import_no_torch() -> None:
     assert run(code).strip() == "set()"
 
 
-@pytest.mark.parametrize("module", ["deepfake", "deepfake.module", "deepfake.data.datamodule"])
+@pytest.mark.parametrize(
+    "module", ["deepfake", "deepfake.training.module", "deepfake.data.datamodule"]
+)
 def test_importing_prints_nothing(module: str) -> None:
     assert run(f"import {module}") == ""
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from deepfake.runs import LATEST
+from deepfake.training.runs import LATEST
 
 SCRIPT = Path(__file__).parents[2] / "docs" / "sweep.py"
 

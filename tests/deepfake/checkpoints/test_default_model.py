@@ -107,7 +107,7 @@ def test_a_run_starts_from_the_weights_of_another(checkpoint: Path) -> None:
     from deepfake.checkpoints.loading import load_network
     from deepfake.errors import DeepfakeError
     from deepfake.models.mesonet import Meso4, MesoInception4
-    from deepfake.module import FakeClassifier
+    from deepfake.training.module import FakeClassifier
 
     expected = load_network(checkpoint)[0].state_dict()
     classifier = FakeClassifier(Meso4(), start_from=checkpoint)

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.multiprocessing.spawn import spawn
 
 from deepfake.aggregation import Max
-from deepfake.metrics import VideoMetrics
+from deepfake.training.metrics import VideoMetrics
 
 
 def faces() -> dict[str, Tensor]:

@@ -13,13 +13,13 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from deepfake import calibration
-from deepfake.depthwise import quick_depthwise
 from deepfake.errors import DeepfakeError
 from deepfake.finetuning import distances
 from deepfake.losses import BinaryCrossEntropy
-from deepfake.metrics import VideoMetrics
 from deepfake.mixing import Mixing
 from deepfake.optimizers import SAM, OptimizerFactory
+from deepfake.training.depthwise import quick_depthwise
+from deepfake.training.metrics import VideoMetrics
 from deepfake.types import FaceBatch
 
 SchedulerFactory = Callable[[Optimizer], LRScheduler]

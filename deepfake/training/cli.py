@@ -21,10 +21,16 @@ from deepfake.checkpoints.allocator import keep_freed_memory
 from deepfake.data.datamodule import FaceDataModule
 from deepfake.errors import CheckpointError, DeepfakeError
 from deepfake.models.backbones import LITE0, lite0_imagenet_weights
-from deepfake.module import FakeClassifier
-from deepfake.precision import fast_precision
-from deepfake.resuming import SeedEachBatch, Start, check_contents, continued_csv, find_start
-from deepfake.runs import BEST, LAST, RUNS, RunRecorder, link_latest, new_run
+from deepfake.training.module import FakeClassifier
+from deepfake.training.precision import fast_precision
+from deepfake.training.resuming import (
+    SeedEachBatch,
+    Start,
+    check_contents,
+    continued_csv,
+    find_start,
+)
+from deepfake.training.runs import BEST, LAST, RUNS, RunRecorder, link_latest, new_run
 
 logger = logging.getLogger(__name__)
 

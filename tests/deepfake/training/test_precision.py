@@ -11,10 +11,10 @@ import torch
 
 from deepfake.checkpoints.allocator import keep_freed_memory
 from deepfake.models.efficient_vit import EfficientViT
-from deepfake.module import FakeClassifier
-from deepfake.precision import fast_precision
-from deepfake.resuming import Start
-from deepfake.training import make
+from deepfake.training.cli import make
+from deepfake.training.module import FakeClassifier
+from deepfake.training.precision import fast_precision
+from deepfake.training.resuming import Start
 
 
 @pytest.mark.parametrize(("has_it", "expected"), [(True, "bf16-mixed"), (False, "32-true")])

@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from deepfake.runs import final_measures
 from deepfake.train import config_folder
 from deepfake.training import train
+from deepfake.training.runs import final_measures
 from preprocessing.crops.manifest import MANIFEST, read_table
 
 SETTINGS = """

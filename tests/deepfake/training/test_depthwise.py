@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from deepfake.depthwise import quick_depthwise
+from deepfake.training.depthwise import quick_depthwise
 
 
 def gradients(layer: nn.Conv2d, faces: Tensor) -> tuple[Tensor, ...]:

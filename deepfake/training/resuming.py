@@ -15,7 +15,7 @@ from pytorch_lightning.loggers import CSVLogger
 from deepfake.checkpoints.loading import KEY
 from deepfake.checkpoints.published.load import read_tensors
 from deepfake.errors import CheckpointError
-from deepfake.runs import CONFIG, LAST, LATEST, METRICS, RUNS
+from deepfake.training.runs import CONFIG, LAST, LATEST, METRICS, RUNS
 
 SEED = "PL_GLOBAL_SEED"  # where Lightning's seed_everything leaves the seed
 

@@ -122,7 +122,7 @@ def circumstances(data_root: Path | None) -> dict[str, Any]:
 
 def _commit() -> str | None:
     """Return the commit of the code, with "+changes" where files differ from it."""
-    root = Path(__file__).parent.parent
+    root = Path(__file__).parents[2]
     git = ["git", "-C", str(root)]
     try:
         head = subprocess.run(

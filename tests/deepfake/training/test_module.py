@@ -12,8 +12,8 @@ from deepfake.losses import BinaryCrossEntropy
 from deepfake.mixing import Mixup
 from deepfake.models.cross_efficient_vit import CrossEfficientViT
 from deepfake.models.mesonet import Meso4
-from deepfake.module import FakeClassifier
 from deepfake.optimizers import SAM
+from deepfake.training.module import FakeClassifier
 
 
 class Tiny(nn.Module):
