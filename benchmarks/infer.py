@@ -37,7 +37,7 @@ from deepfake.checkpoints.scorers import (
     TorchScorer,
     sigmoid,
 )
-from deepfake.inference import BATCH
+from deepfake.inference.predictor import BATCH
 from deepfake.recipe import InputRecipe
 from preprocessing.types import PreprocessOptions
 

@@ -86,8 +86,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     out = arguments.out or DEFAULT_OUT
 
     from deepfake.evaluation.embedding import EMBEDDING, EmbeddedFace, write_embedding
+    from deepfake.evaluation.faces import group_names, read_folders
     from deepfake.evaluation.scores import Judge, write_scores
-    from deepfake.evaluation.scoring import group_names, read_folders
 
     measured = read_folders(arguments.data or [Path("data/faces")])
     rows: list[ScoreRow] = []
@@ -193,7 +193,7 @@ def _load(paths: "Sequence[Path | None]", device: str) -> "dict[str, Checkpoint]
 def _score(
     name: str, checkpoint: "Checkpoint", folders: "Sequence[Folder]", groups: dict[str, str]
 ) -> "list[ScoreRow]":
-    from deepfake.evaluation.scoring import check_options, image_reader, score_crops, to_row
+    from deepfake.evaluation.faces import check_options, image_reader, score_crops, to_row
 
     rows = []
     with progress_bar() as bar:
@@ -219,7 +219,7 @@ def _embed(
 ) -> "list[EmbeddedFace]":
     """Return a map of the faces' features, where the checkpoint is a network of torch."""
     from deepfake.evaluation.embedding import embed
-    from deepfake.evaluation.scoring import image_reader
+    from deepfake.evaluation.faces import image_reader
 
     features = getattr(checkpoint.scorer, "features", None)
     if features is None:

@@ -22,7 +22,7 @@ from deepfake.cli.console import (
     seconds,
 )
 from deepfake.cli.limits import add_limits, limits_of
-from deepfake.tasks import Clip, Judge, Judged, Judging, import_modules, judge, look
+from deepfake.inference.worker import Clip, Judge, Judged, Judging, import_modules, judge, look
 
 if TYPE_CHECKING:
     from deepfake.inference import VideoPredictor
@@ -88,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from deepfake.checkpoints.graphs import load_with
     from deepfake.errors import VideoError
     from deepfake.inference import VideoPredictor
-    from deepfake.outputs import Outputs
+    from deepfake.report.outputs import Outputs
 
     outputs = Outputs(
         json=arguments.json,

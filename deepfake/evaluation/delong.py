@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from deepfake.evaluation.bootstrap import Z95
+from deepfake.evaluation.intervals import Z95
 from deepfake.evaluation.measures import checked
 
 Floats = NDArray[np.float64]

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from deepfake.clips import network_input
+from deepfake.evaluation.faces import batches
 from deepfake.evaluation.scores import ScoresError
-from deepfake.evaluation.scoring import batches
+from deepfake.inference.faces import network_input
 from deepfake.recipe import InputRecipe
 from preprocessing.types import FaceCrop, Image, Label
 

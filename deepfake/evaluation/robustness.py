@@ -15,8 +15,8 @@ from typing import Protocol
 import numpy as np
 
 from deepfake.evaluation.damage import LEVELS, damage
+from deepfake.evaluation.faces import FaceScorer, score_crops, to_row
 from deepfake.evaluation.scores import UNDAMAGED, ScoreRow
-from deepfake.evaluation.scoring import FaceScorer, score_crops, to_row
 from deepfake.recipe import InputRecipe
 from preprocessing.crops.cropping import crop_face
 from preprocessing.crops.manifest import VideoRecord, read_options

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from deepfake.aggregation import RULES, Aggregator, WorstPerson, person_scores
 from deepfake.calibration import Calibration
 from deepfake.evaluation import measures as m
-from deepfake.evaluation.bootstrap import Interval, auroc_interval, bootstrap, wilson
+from deepfake.evaluation.intervals import Interval, auroc_interval, bootstrap, wilson
 from deepfake.evaluation.scores import ScoredVideo
 
 Level = Literal["face", "person", "video"]

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from deepfake.evaluation.bootstrap import Interval
+from deepfake.evaluation.intervals import Interval
 from deepfake.evaluation.summary import Estimate, Result
 
 TITLES = {

@@ -12,8 +12,8 @@ from uuid import uuid4
 from deepfake.checkpoints.loading import DEFAULT, DEFAULT_MODEL, LATEST, load
 from deepfake.errors import DeepfakeError, VideoError
 from deepfake.inference import VideoPredictor
+from deepfake.inference.worker import Clip, look
 from deepfake.report.verdict_page import file_stem, verdict_page
-from deepfake.tasks import Clip, look
 from deepfake.types import Verdict
 from preprocessing.limits import Limits
 from preprocessing.workers.local import run_local

@@ -19,7 +19,7 @@ from deepfake.cli.console import DONE, run
 
 if TYPE_CHECKING:
     from deepfake.checkpoints.loading import Checkpoint
-    from deepfake.evaluation.bootstrap import Interval
+    from deepfake.evaluation.intervals import Interval
     from deepfake.weights.sources import Source, Videos
 
 logger = logging.getLogger(__name__)
@@ -85,7 +85,7 @@ def measure(found: "dict[str, Videos]") -> tuple[list[Row], float]:
 
 def _row(name: str, videos: "Videos", threshold: float) -> Row:
     from deepfake.aggregation import CLIP
-    from deepfake.evaluation.bootstrap import auroc_interval, bootstrap
+    from deepfake.evaluation.intervals import auroc_interval, bootstrap
     from deepfake.evaluation.measures import auroc
     from deepfake.evaluation.shortcuts import residual_auroc, shortcut_auroc
 

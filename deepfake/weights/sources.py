@@ -18,7 +18,7 @@ from deepfake.data.dataset import FacePairs, FaceReader, Kind
 from deepfake.data.sampling import Rows, spread_over_videos
 from deepfake.data.table import FaceTable
 from deepfake.data.transforms import StrongAugmentation
-from deepfake.evaluation.scoring import appearance, read_crop
+from deepfake.evaluation.faces import appearance, read_crop
 from deepfake.recipe import InputRecipe
 from deepfake.types import FaceScore
 from preprocessing.crops.cropping import alignment
@@ -43,7 +43,7 @@ class Source:
         track: Person in the video (N,).
         group: What an interval draws together, such as a real face and the fake made of it (N,).
         size: Longer side of the face's box, in pixels of the frame (N,).
-        sharpness: See `deepfake.evaluation.scoring.appearance` (N,).
+        sharpness: See `deepfake.evaluation.faces.appearance` (N,).
     """
 
     name: str

@@ -14,8 +14,8 @@ from deepfake.checkpoints import loading as checkpoints
 from deepfake.checkpoints.loading import Checkpoint
 from deepfake.errors import DeepfakeError
 from deepfake.evaluate import main
+from deepfake.evaluation.faces import appearance, read_folders, score_crops
 from deepfake.evaluation.scores import read_scores
-from deepfake.evaluation.scoring import appearance, read_folders, score_crops
 from deepfake.recipe import InputRecipe
 from preprocessing.crops.manifest import (
     FaceRow,

@@ -47,8 +47,8 @@ def run(code: str) -> str:
 
 def test_preprocessing_and_the_onnx_path_import_no_torch() -> None:
     code = (
-        "import sys, preprocessing.batch, preprocessing.workers.local, deepfake.inference, "
-        "deepfake.predict, deepfake.cli.inputs\n"
+        "import sys, preprocessing.batch, preprocessing.workers.local, deepfake.predict, "
+        "deepfake.inference.predictor, deepfake.cli.inputs\n"
         "print({'torch', 'torchvision', 'timm', 'matplotlib', 'pytorch_lightning'} "
         "& set(sys.modules))"
     )

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from deepfake.evaluation.bootstrap import Interval, auroc_interval, bootstrap, wilson
 from deepfake.evaluation.delong import delong_test
+from deepfake.evaluation.intervals import Interval, auroc_interval, bootstrap, wilson
 from deepfake.evaluation.measures import accuracy, auroc
 from deepfake.evaluation.shortcuts import residual_auroc, shortcut_auroc
 

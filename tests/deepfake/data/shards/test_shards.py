@@ -17,7 +17,7 @@ from deepfake.data.__main__ import main
 from deepfake.data.datamodule import FaceDataModule
 from deepfake.data.shards.write import write_shards
 from deepfake.errors import DeepfakeError
-from deepfake.evaluation.scoring import image_reader, read_crop
+from deepfake.evaluation.faces import image_reader, read_crop
 from deepfake.recipe import InputRecipe
 from preprocessing.crops.manifest import read_manifest
 from preprocessing.errors import ManifestError

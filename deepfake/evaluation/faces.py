@@ -11,11 +11,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from deepfake.clips import cut, network_input
 from deepfake.data.shards.read import crop_reader, read_records
 from deepfake.data.splits.groups import groups
 from deepfake.errors import DeepfakeError
 from deepfake.evaluation.scores import ScoreRow
+from deepfake.inference.faces import cut, network_input
 from deepfake.recipe import InputRecipe
 from preprocessing.crops.manifest import read_manifest, read_options
 from preprocessing.errors import VideoError
@@ -172,7 +172,7 @@ def score_crops(
 
 
 def batches(crops: Sequence[FaceCrop], frames: int) -> Iterator[list[list[FaceCrop]]]:
-    """Yield batches of clips of a track, as `deepfake.clips.cut` makes them."""
+    """Yield batches of clips of a track, as `deepfake.inference.faces.cut` makes them."""
     tracks = (list(track) for _, track in groupby(crops, lambda c: (c.video, c.track)))
     clips = (list(clip) for track in tracks for clip in cut(track, frames))
     while batch := list(islice(clips, max(1, BATCH // frames))):

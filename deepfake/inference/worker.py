@@ -53,7 +53,7 @@ def look(clip: Clip) -> "Extraction":
     Raises:
         VideoError: The clip cannot be used.
     """
-    from deepfake.inference import shrinking
+    from deepfake.inference.predictor import shrinking
     from preprocessing.pipeline import detector_for, extract_faces
 
     if clip.camera is not None:

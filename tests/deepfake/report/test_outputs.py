@@ -15,8 +15,8 @@ from deepfake.checkpoints.loading import Checkpoint, load
 from deepfake.checkpoints.scorers import Faces, Scores
 from deepfake.errors import DeepfakeError
 from deepfake.inference import VideoPredictor
-from deepfake.outputs import Outputs
 from deepfake.predict import describe, main
+from deepfake.report.outputs import Outputs
 from deepfake.types import Interval, TrackScore, Verdict
 from preprocessing import pipeline
 from preprocessing.types import Detection, Image, PreprocessOptions

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from deepfake.aggregation import by_name, person_scores
 from deepfake.checkpoints.loading import Checkpoint, load, sha256
-from deepfake.clips import cut, network_input
+from deepfake.inference.faces import cut, network_input
 from deepfake.recipe import InputRecipe
 from deepfake.timeline import Timeline, limits, timelines
 from deepfake.types import FaceScore, TrackScore, Verdict, VerdictLabel
