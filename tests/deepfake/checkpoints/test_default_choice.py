@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from deepfake.aggregation import by_name
-from deepfake.weights.finish import fitting_videos
-from deepfake.weights.moves import clip_scores
-from deepfake.weights.select import COUNTED, mean_auroc, measure, table
-from deepfake.weights.sources import Source, Videos, per_video
+from recipes.default_model.finish import fitting_videos
+from recipes.default_model.moves import clip_scores
+from recipes.default_model.select import COUNTED, mean_auroc, measure, table
+from recipes.default_model.sources import Source, Videos, per_video
 
 
 def videos(scores: list[float], labels: list[int]) -> Videos:

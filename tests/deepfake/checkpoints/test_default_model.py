@@ -18,7 +18,7 @@ from deepfake.checkpoints.loading import (
     load,
 )
 from deepfake.errors import CheckpointError
-from deepfake.weights.finish import averaged
+from recipes.default_model.finish import averaged
 
 FILES = ("default.onnx", "default.safetensors", "default.json", "config.yaml", "SHA256")
 

@@ -1,8 +1,8 @@
-"""Make one calibrated checkpoint of several: `python -m deepfake.weights.finish runs/*/*.ckpt`.
+"""Make one calibrated checkpoint: `python -m recipes.default_model.finish runs/*/*.ckpt`.
 
 Weights of the last epochs of a run are averaged (Izmailov et al., UAI 2018,
 https://arxiv.org/abs/1803.05407), batch statistics too. Probability, threshold and undecided band
-are fitted on the validation sources of `deepfake.weights.sources`.
+are fitted on the validation sources of `recipes.default_model.sources`.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from deepfake.cli.console import DONE, run
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from deepfake.weights.sources import Videos
+    from recipes.default_model.sources import Videos
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +64,9 @@ def fitting_videos(found: "dict[str, Videos]") -> tuple[list[int], list[float]]:
 
 def main() -> int:
     """Write the checkpoint; return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m deepfake.weights.finish", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m recipes.default_model.finish", description=__doc__
+    )
     add = parser.add_argument
     add("checkpoints", type=Path, nargs="+", help="of one run; their weights are averaged")
     add("--out", type=Path, required=True, help="checkpoint to write")
@@ -79,8 +81,8 @@ def main() -> int:
     from deepfake.aggregation import by_name
     from deepfake.checkpoints.loading import KEY, load
     from deepfake.checkpoints.published.load import read_tensors
-    from deepfake.weights.select import score
-    from deepfake.weights.sources import per_video, sources
+    from recipes.default_model.select import score
+    from recipes.default_model.sources import per_video, sources
 
     contents = [dict(read_tensors(path)) for path in given.checkpoints]
     kept = {KEY: {**contents[-1][KEY], "note": NOTE, "calibration": None}}

@@ -1,4 +1,4 @@
-"""How far clips' scores move under harmless damage: `python -m deepfake.weights.moves CKPT`.
+"""How far clips' scores move under harmless damage: `python -m recipes.default_model.moves CKPT`.
 
 Whole frames are damaged; the faces are cut where they were found in the clip as it is, so only the
 network's part of a change is seen.
@@ -133,7 +133,9 @@ def clip_scores(
 
 def main() -> int:
     """Print how far scores move, and draw it; return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m deepfake.weights.moves", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m recipes.default_model.moves", description=__doc__
+    )
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("--clips", type=Path, default=Path("data/clips"), help="preprocessed clips")
     parser.add_argument("--cache", type=Path, default=Path("data/default_model/damaged.npz"))

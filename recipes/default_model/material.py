@@ -1,4 +1,4 @@
-"""The crops that the default model is trained on: `python -m deepfake.weights.material`.
+"""The crops that the default model is trained on: `python -m recipes.default_model.material`.
 
 Reads the index files of `../shared/data/train`, whose README lists sources and terms.
 """
@@ -99,7 +99,7 @@ def videos(root: Path) -> list[Video]:
 def main() -> int:
     """Cut the faces out of everything and write the manifest."""
     parser = argparse.ArgumentParser(
-        prog="python -m deepfake.weights.material", description=__doc__
+        prog="python -m recipes.default_model.material", description=__doc__
     )
     parser.add_argument("root", type=Path, nargs="?", default=Path("../shared/data/train"))
     parser.add_argument("--out", type=Path, default=Path("data/default_model"))

@@ -1,4 +1,4 @@
-"""Make the files of the model that is shipped: `python -m deepfake.weights.release best.ckpt`.
+"""Make the files of the model that is shipped: `python -m recipes.default_model.release best.ckpt`.
 
 The same checkpoint gives the same files, byte for byte, with the same versions of packages.
 """
@@ -47,7 +47,9 @@ def release(checkpoint: Path, folder: Path) -> list[Path]:
 
 def main() -> int:
     """Run the command; return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m deepfake.weights.release", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m recipes.default_model.release", description=__doc__
+    )
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("--out", type=Path, default=WEIGHTS)
     given = parser.parse_args()

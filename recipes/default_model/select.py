@@ -1,4 +1,4 @@
-"""Compare checkpoints on unlike sources: `python -m deepfake.weights.select runs/*/*.ckpt`.
+"""Compare checkpoints on unlike sources: `python -m recipes.default_model.select runs/*/*.ckpt`.
 
 The default model is the one with the highest mean of the counted sources, never the best on one.
 """
@@ -20,7 +20,7 @@ from deepfake.cli.console import DONE, run
 if TYPE_CHECKING:
     from deepfake.checkpoints.loading import Checkpoint
     from deepfake.evaluation.intervals import Interval
-    from deepfake.weights.sources import Source, Videos
+    from recipes.default_model.sources import Source, Videos
 
 logger = logging.getLogger(__name__)
 
@@ -166,7 +166,9 @@ def table(name: str, rows: Sequence[Row], threshold: float) -> str:
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line."""
-    parser = argparse.ArgumentParser(prog="python -m deepfake.weights.select", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m recipes.default_model.select", description=__doc__
+    )
     add = parser.add_argument
     add("checkpoints", type=Path, nargs="+")
     add("--train", type=Path, default=Path("data/default_model"), help="of weights.material")
@@ -181,7 +183,7 @@ def main() -> int:
     given = parser().parse_args()
     from deepfake.aggregation import by_name
     from deepfake.checkpoints.loading import load
-    from deepfake.weights.sources import per_video, sources
+    from recipes.default_model.sources import per_video, sources
 
     means = []
     for path in given.checkpoints:
