@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from deepfake.inference import VideoPredictor
     from deepfake.types import FaceScore, TrackScore, Verdict
 
+__version__ = "0.1.0"  # as in pyproject.toml; importlib.metadata takes 0.03 CPU s to import
+
 __all__ = [
+    "__version__",
     "VideoPredictor",
     "Verdict",
     "TrackScore",

@@ -6,13 +6,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from deepfake import __version__
 from deepfake.aggregation import by_name, person_scores
 from deepfake.checkpoints.loading import Checkpoint, load, sha256
 from deepfake.inference.faces import cut, network_input
 from deepfake.recipe import InputRecipe
 from deepfake.timeline import Timeline, limits, timelines
 from deepfake.types import FaceScore, TrackScore, Verdict, VerdictLabel
-from deepfake.version import VERSION
 from preprocessing.faces.detection import FaceDetector
 from preprocessing.pipeline import Extraction, extract_faces, make_detector
 from preprocessing.types import Face, Image, PreprocessOptions
@@ -240,7 +240,7 @@ class VideoPredictor:
             "frames_corrupt": extraction.report.corrupt,
             "complete": round(extraction.info.complete, 4),
             "frames_thinned": extraction.stride,
-            "version": VERSION,
+            "version": __version__,
             "time": datetime.now(UTC).isoformat(timespec="seconds"),
         }
 
