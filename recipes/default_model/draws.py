@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from deepfake.data.face_swap_blend import FaceSwapBlend, shape_features
+from deepfake.data.fakes.face_swap import FaceSwapBlend, shape_features
+from deepfake.data.fakes.self_blend import SelfBlend
 from deepfake.data.fakes.tool_blend import ToolBlend
-from deepfake.data.self_blend import SelfBlend
 from preprocessing.types import Image
 from recipes.default_model.damage import damaged, to_input
 from recipes.default_model.store import FaceStore, Points

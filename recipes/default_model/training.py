@@ -61,7 +61,7 @@ class PairClassifier(LightningModule):
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:  # noqa: ARG002
         """Return the loss of a batch of pairs."""
         faces = batch["face"].permute(0, 3, 1, 2).to(torch.float32).sub(MEAN).div(STD)
-        from deepfake.depthwise import quick_depthwise
+        from deepfake.training.depthwise import quick_depthwise
 
         with quick_depthwise():
             logits, places = self.network.localise(
@@ -136,7 +136,7 @@ def main() -> None:
     add("--seed", type=int, default=0)
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    from deepfake.allocator import keep_freed_memory
+    from deepfake.checkpoints.allocator import keep_freed_memory
 
     keep_freed_memory()
     seed_everything(given.seed)

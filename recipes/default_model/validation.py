@@ -14,9 +14,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from deepfake.evaluation.bootstrap import auroc_interval
+from deepfake.evaluation.faces import appearance
+from deepfake.evaluation.intervals import auroc_interval
 from deepfake.evaluation.measures import auroc
-from deepfake.evaluation.scoring import appearance
 from deepfake.evaluation.shortcuts import residual_auroc
 from preprocessing.crops.manifest import read_manifest
 from preprocessing.types import FaceCrop, Image
@@ -43,7 +43,7 @@ class Source:
         label: 0 real, 1 fake (N,).
         video: Video of each face, and `track` its person (N,).
         size: Longer side of the box, in pixels of its picture (N,).
-        sharpness: See `deepfake.evaluation.scoring.appearance` (N,).
+        sharpness: See `deepfake.evaluation.faces.appearance` (N,).
     """
 
     faces: NDArray[np.uint8]

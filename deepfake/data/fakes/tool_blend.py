@@ -7,10 +7,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from deepfake.data.blending import Blend, Mask, blend, hull_mask, odd, true_pixels
 from deepfake.data.degrade import five_points
-from deepfake.data.face_swap_blend import match_colour, similarity
-from deepfake.data.hulls import Points, hull_points
+from deepfake.data.fakes.blending import Blend, Mask, blend, hull_mask, odd, true_pixels
+from deepfake.data.fakes.face_swap import match_colour, similarity
+from deepfake.data.fakes.hulls import Points, hull_points
 from preprocessing.crops.cropping import TEMPLATE
 from preprocessing.types import Image
 
