@@ -27,7 +27,7 @@ from recipes.default_model.gather import gather
 logger = logging.getLogger(__name__)
 
 MEAN, STD = 127.5, 127.5  # of the ImageNet weights of EfficientNet-Lite
-LOGGED = 50  # steps
+LOGGED = 25  # steps
 
 
 class PairClassifier(LightningModule):

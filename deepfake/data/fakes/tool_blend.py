@@ -108,7 +108,7 @@ class ToolBlend:
             face = sharpened(face, rng)
         paste = PASTES[rng.choice(len(PASTES), p=PASTE_CHANCES)]
         if donor is not None:  # another head's outline would stand beside this one's
-            paste = "inner" if rng.random() < 0.5 else "hull"
+            paste = "inner" if rng.random() < 0.7 else "hull"
         shape = (side, side)
         mask = paste_mask(paste, shape, (points @ matrix[:, :2].T + matrix[:, 2]), rng)
         return self._paste(image, face, mask, matrix, rng, swap=donor is not None)
