@@ -151,6 +151,9 @@ class PreprocessOptions:
     Args:
         frames: Frames per video, evenly spaced over its whole duration.
         margin: Added on each side of the face, as a fraction of the face's side.
+        inside: Whether a square that is larger than its picture shrinks to it instead of reaching out
+            into black: of "stills" (a photograph ends close to the face, the frame of a video does
+            not) or "always".
         crop: "square" around the face's centre, "box" for the bare rectangle with margin,
             "aligned" for a similarity transform of the five landmarks.
         crop_size: Largest side of a stored crop, in pixels; smaller ones are not enlarged.
@@ -163,6 +166,7 @@ class PreprocessOptions:
 
     frames: int = 32
     margin: float = 0.3
+    inside: Literal["stills", "always"] = "stills"
     crop: Literal["square", "box", "aligned"] = "square"
     crop_size: int = 400
     image_format: Literal["png", "jpg"] = "png"
@@ -177,6 +181,7 @@ class PreprocessOptions:
             for name, right in (
                 ("frames", _is_count(self.frames)),
                 ("margin", _is_within(self.margin, 0, 4)),
+                ("inside", self.inside in ("stills", "always")),
                 ("crop", self.crop in ("square", "box", "aligned")),
                 ("crop_size", _is_count(self.crop_size)),
                 ("image_format", self.image_format in ("png", "jpg")),

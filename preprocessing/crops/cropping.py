@@ -15,7 +15,9 @@ TEMPLATE = np.array(
 )
 
 
-def crop_region(box: Box, margin: float, *, square: bool, width: int, height: int) -> Box:
+def crop_region(
+    box: Box, margin: float, *, square: bool, width: int, height: int, inside: bool = False
+) -> Box:
     """Return the region to cut for a face, in whole pixels of the frame.
 
     A square that reaches outside the frame is moved inside where it fits, so that the crop shows
@@ -28,6 +30,7 @@ def crop_region(box: Box, margin: float, *, square: bool, width: int, height: in
         square: Widen to a square around the centre.
         width: Of the frame, in pixels.
         height: Of the frame, in pixels.
+        inside: Shrink a square that is larger than the frame to it.
     """
     x0, y0, x1, y1 = box
     across, down = x1 - x0, y1 - y0
@@ -42,6 +45,7 @@ def crop_region(box: Box, margin: float, *, square: bool, width: int, height: in
             float(np.ceil(bottom)),
         )
     side = max(2, round(max(across, down) * (1 + 2 * margin)))
+    side = max(2, min(side, width, height)) if inside else side
     left = _inside((x0 + x1 - side) / 2, side, width)
     top = _inside((y0 + y1 - side) / 2, side, height)
     return (left, top, left + side, top + side)
@@ -95,6 +99,7 @@ def crop_face(
     margin: float,
     shape: Literal["square", "box", "aligned"],
     max_size: int,
+    inside: bool = False,
 ) -> tuple[Image, Box]:
     """Return a face's crop and the region of the frame that it shows.
 
@@ -104,9 +109,17 @@ def crop_face(
         margin: Added on each side, as a fraction of the face's side.
         shape: See `PreprocessOptions.crop`. Of an aligned crop, the region is its square hull.
         max_size: Larger crops are shrunk to this longer side, in pixels.
+        inside: Shrink a square that is larger than the frame to it.
     """
     height, width = image.shape[:2]
-    region = crop_region(detection.box, margin, square=shape != "box", width=width, height=height)
+    region = crop_region(
+        detection.box,
+        margin,
+        square=shape != "box",
+        width=width,
+        height=height,
+        inside=inside and shape == "square",
+    )
     if shape == "aligned":
         size = min(max_size, int(region[2] - region[0]))
         matrix = alignment(detection.landmarks, size, margin)

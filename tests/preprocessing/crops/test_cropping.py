@@ -83,3 +83,22 @@ def test_box_crops_keep_their_shape_inside_the_frame() -> None:
     )
     assert region == (0, 0, 70, 100)
     assert crop.shape == (100, 70, 3)
+
+
+def test_a_square_larger_than_its_photograph_shrinks_to_it() -> None:
+    box = (20.0, 10.0, 80.0, 90.0)
+    reaching = crop_region(box, 0.5, square=True, width=100, height=120)
+    assert reaching[2] - reaching[0] == 160
+    inside = crop_region(box, 0.5, square=True, width=100, height=120, inside=True)
+    assert inside == (0, 0, 100, 100)
+
+
+@given(
+    x=st.floats(-50, 150), y=st.floats(-50, 150), side=st.floats(4, 300), margin=st.floats(0, 1)
+)
+def test_inside_shows_no_black(x: float, y: float, side: float, margin: float) -> None:
+    box = (x, y, x + side, y + side)
+    x0, y0, x1, y1 = crop_region(box, margin, square=True, width=160, height=90, inside=True)
+    assert 0 <= x0 < x1 <= 160
+    assert 0 <= y0 < y1 <= 90
+    assert x1 - x0 == y1 - y0
