@@ -24,12 +24,12 @@ from recipes.default_model.store import INDEX, FaceStore
 logger = logging.getLogger(__name__)
 
 SIDE, BATCH = 128, 32
-NARROW, WIDE = 8, 32  # channels of the 8 x 8 bottleneck
-WIDTHS = (24, 48, 96, 160)
+NARROW, WIDE = 8, 32  # channels of the 16 x 16 bottleneck
+WIDTHS = (32, 64, 128)
 
 
 class Autoencoder(nn.Module):
-    """Squeeze a face (B, 3, 128, 128) to a map of 8 x 8 and make it again.
+    """Squeeze a face (B, 3, 128, 128) to a map of 16 x 16 and make it again.
 
     Half of its steps upwards are transposed convolutions, which leave a checkerboard, half are
     enlargements before a convolution, as in the generators that it stands for.
