@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 
 from deepfake.cli.console import (
     DONE,
+    INTERRUPTED,
     NOTHING_DONE,
     SOME_FAILED,
     Parser,
     one_line,
     print_error,
+    print_note,
     progress_bar,
     run,
     seconds,
@@ -26,6 +28,7 @@ from deepfake.inference.worker import Clip, Judge, Judged, Judging, import_modul
 
 if TYPE_CHECKING:
     from deepfake.inference import VideoPredictor
+    from deepfake.report.outputs import Entry, Outputs
     from deepfake.types import Verdict
     from preprocessing.workers.local import Outcome
 
@@ -37,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
         description="Judge whether the people in clips are real or fake. A verdict is a "
         "statistical statement of one model, not evidence by itself.",
         epilog="Exit status: 0 every clip judged (also as undecided), 1 some could not be read, "
-        "2 none could.",
+        "2 none could, 130 interrupted.",
     )
     add = parser.add_argument
     add(
@@ -60,7 +63,14 @@ def parser() -> argparse.ArgumentParser:
     add("--start", type=seconds, default=0.0, help="begin of the span looked at: 83.5 or 1:23.5")
     add("--end", type=seconds, help="its end")
     add("--only-person", type=int, metavar="K", help="judge this person alone, by their number")
-    add("--json", metavar="FILE", help="write the whole verdicts as JSON; - for standard output")
+    add("--json", metavar="FILE", help="write a list of the whole verdicts; - for standard output")
+    add(
+        "--jsonl",
+        type=Path,
+        metavar="FILE",
+        help="write them a line each, as they come; a run that finds lines of an earlier one, with "
+        "the same clips and settings, goes on where that stopped",
+    )
     add("--table", type=Path, metavar="FILE", help="write one row per clip, as .csv or .parquet")
     add("--report", type=Path, metavar="DIR", help="write a page per clip that shows who and when")
     add("--annotate", type=Path, metavar="DIR", help="write each clip with boxes and scores in it")
@@ -86,15 +96,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     _check(arguments)
 
     from deepfake.checkpoints.graphs import load_with
-    from deepfake.errors import VideoError
     from deepfake.inference import VideoPredictor
-    from deepfake.report.outputs import Outputs
+    from deepfake.report.outputs import FAILED, Outputs, tally
 
     outputs = Outputs(
         json=arguments.json,
         table=arguments.table,
         report=arguments.report,
         annotate=arguments.annotate,
+        jsonl=arguments.jsonl,
     )
     outputs.prepare()
     import_modules(arguments.imports, Path.cwd())
@@ -110,35 +120,67 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(one_line(f"checkpoint: {checkpoint.name}"))
         if checkpoint.note:
             print(one_line(checkpoint.note))
-    verdicts: list[Verdict] = []
-    errors: list[tuple[Path, str]] = []
+    entries: dict[Path, Entry] = {}
     with tempfile.TemporaryDirectory(prefix="deepfake-") as recordings:
         clips = _clips(arguments, predictor, Path(recordings))
-        for outcome in _outcomes(clips, predictor, arguments):
-            path = outcome.task.path
-            if outcome.result is None:
-                errors.append((path, outcome.reason))
-                print_error(_about(path, outcome.reason))
-                continue
-            verdict, extraction = outcome.result.verdict, outcome.result.extraction
-            verdicts.append(verdict)
-            written: list[Path] = []
-            try:
-                if extraction is not None:
-                    written = outputs.add(verdict, extraction, predictor)
-            except VideoError as error:
-                errors.append((path, str(error)))
-                print_error(str(error))
-            if not quiet:
-                print(describe(verdict), flush=True)
-                for file in written:
-                    print(one_line(f"  written: {file}"), flush=True)
-    places = {str(clip.path): place for place, clip in enumerate(clips)}
-    verdicts.sort(key=lambda verdict: places[verdict.video])  # not as the workers were done
-    outputs.finish(verdicts, errors)
-    if not errors:
+        looked = {"start_s": arguments.start, "end_s": arguments.end, "fps": arguments.fps}
+        settings = {**predictor.settings(), "looked": looked}
+        entries.update(outputs.earlier([clip.path for clip in clips], settings))
+        if entries:
+            print_note(f"{len(entries)} of {len(clips)} clips were judged by an earlier run")
+        left = [clip for clip in clips if clip.path not in entries]
+        try:
+            failed = _judge(left, predictor, arguments, outputs, looked, entries)
+        except KeyboardInterrupt:
+            how = "run this again" if outputs.resumable else "with --jsonl FILE, run it again"
+            print_error(f"interrupted after {len(entries)} of {len(clips)} clips; {how} to go on")
+            return INTERRUPTED
+        finally:
+            # In the order that they were given, not as the workers were done.
+            outputs.finish([entries[clip.path] for clip in clips if clip.path in entries])
+    if len(clips) > 1:
+        (print_note if quiet else print)(tally(list(entries.values())))
+    if not failed:
         return DONE
-    return SOME_FAILED if verdicts else NOTHING_DONE
+    return NOTHING_DONE if all(e["label"] == FAILED for e in entries.values()) else SOME_FAILED
+
+
+def _judge(
+    clips: Sequence[Clip],
+    predictor: "VideoPredictor",
+    arguments: argparse.Namespace,
+    outputs: "Outputs",
+    looked: dict[str, float | None],
+    entries: "dict[Path, Entry]",
+) -> int:
+    """Judge clips into `entries`, print and write what is said of them; return the failures."""
+    from deepfake.errors import VideoError
+    from deepfake.report.outputs import failure
+
+    failed = 0
+    for outcome in _outcomes(clips, predictor, arguments):
+        path = outcome.task.path
+        if outcome.result is None:
+            failed += 1
+            reason = _about(path, outcome.reason)
+            print_error(reason)
+            entries[path] = outputs.note(failure(path, reason, predictor))
+            continue
+        verdict, extraction = outcome.result.verdict, outcome.result.extraction
+        verdict = replace(verdict, provenance={**verdict.provenance, "looked": looked})
+        written: list[Path] = []
+        try:
+            if extraction is not None:
+                written = outputs.add(verdict, extraction, predictor)
+        except VideoError as error:
+            failed += 1
+            print_error(str(error))
+        entries[path] = outputs.note(verdict.to_dict())
+        if arguments.json != "-":
+            print(describe(verdict), flush=True)
+            for file in written:
+                print(one_line(f"  written: {file}"), flush=True)
+    return failed
 
 
 def _check(arguments: argparse.Namespace) -> None:

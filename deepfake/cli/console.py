@@ -56,6 +56,11 @@ def print_error(message: str) -> None:
     sys.stderr.write(f"error: {one_line(message)}\n")
 
 
+def print_note(message: str) -> None:
+    """Print one line on stderr that is no error."""
+    sys.stderr.write(f"{one_line(message)}\n")
+
+
 def one_line(text: str) -> str:
     """Return text without control characters, so that a file name cannot steer a terminal."""
     return "".join(

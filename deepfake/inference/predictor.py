@@ -227,20 +227,25 @@ class VideoPredictor:
             return label, f"scores between {low:.2f} and {high:.2f} are wrong too often"
         return label, ""
 
-    def _provenance(self, path: Path, extraction: Extraction) -> dict[str, object]:
-        options = self.options
+    def settings(self) -> dict[str, object]:
+        """Return what, beside the clip, its verdict depends on, as its provenance says it."""
         return {
-            "sha256": sha256(path),
             "checkpoint_sha256": self.checkpoint.sha256,
             "aggregation": self.aggregation,
             "only_person": self.only_person,
-            "preprocess": _plain(options),
+            "preprocess": _plain(self.options),
+            "version": __version__,
+        }
+
+    def _provenance(self, path: Path, extraction: Extraction) -> dict[str, object]:
+        return {
+            "sha256": sha256(path),
+            **self.settings(),
             "frames_wanted": extraction.report.wanted,
             "frames_read": extraction.report.read,
             "frames_corrupt": extraction.report.corrupt,
             "complete": round(extraction.info.complete, 4),
             "frames_thinned": extraction.stride,
-            "version": __version__,
             "time": datetime.now(UTC).isoformat(timespec="seconds"),
         }
 

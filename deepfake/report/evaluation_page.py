@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deepfake.report.evaluation_tables import Table
-
-TEMPLATES = Path(__file__).parent / "templates"
+from deepfake.report.page import environment
 
 
 @dataclass(frozen=True)
@@ -27,14 +26,5 @@ def evaluation_page(
     tables: Sequence[Table], pictures: Sequence[Picture], notes: Sequence[str]
 ) -> str:
     """Return the page; every text is escaped."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    template = environment.get_template("evaluation.html")
+    template = environment().get_template("evaluation.html")
     return template.render(tables=tables, pictures=pictures, notes=notes)

@@ -2,11 +2,14 @@
 
 import csv
 import json
+import re
 import sys
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from deepfake.errors import DeepfakeError
 from deepfake.types import Verdict
@@ -16,7 +19,18 @@ if TYPE_CHECKING:
     from preprocessing.pipeline import Extraction
 
 COLUMNS = ("video", "label", "score", "threshold", "people", "faces", "reason")
-FAILED = "error"  # the label of a clip that could not be read
+FAILED = "error"  # the label of a clip that could not be judged
+SETTINGS = ("checkpoint_sha256", "aggregation", "only_person", "preprocess", "looked", "version")
+
+Entry = Mapping[str, Any]  # a verdict, or a failure, as plain JSON types
+
+
+def failure(path: Path, reason: str, predictor: "VideoPredictor") -> Entry:
+    """Return the entry of a clip that could not be judged: the fields of a verdict, no score."""
+    checkpoint = predictor.checkpoint
+    threshold = checkpoint.calibration.threshold
+    empty = Verdict(str(path), "undecided", None, threshold, checkpoint=checkpoint.name)
+    return {**empty.to_dict(), "label": FAILED, "reason": reason}
 
 
 @dataclass(frozen=True)
@@ -28,12 +42,14 @@ class Outputs:
         table: File for one row per clip, .csv or .parquet.
         report: Folder for a page per clip.
         annotate: Folder for the clips with boxes.
+        jsonl: File for the whole verdicts, a line each, written as they come.
     """
 
     json: str | None = None
     table: Path | None = None
     report: Path | None = None
     annotate: Path | None = None
+    jsonl: Path | None = None
 
     def prepare(self) -> None:
         """Make the folders and see that everything can be written, before any work.
@@ -46,9 +62,57 @@ class Outputs:
         for option, folder in (("--report", self.report), ("--annotate", self.annotate)):
             if folder is not None:
                 _make_folder(option, folder)
-        for option, file in (("--json", self.json), ("--table", self.table)):
+        files = (("--json", self.json), ("--table", self.table), ("--jsonl", self.jsonl))
+        for option, file in files:
             if file is not None and file != "-":
                 _try_file(option, Path(file))
+
+    @property
+    def resumable(self) -> bool:
+        """Say whether a run that is interrupted can be gone on with."""
+        return self.jsonl is not None or self.json not in (None, "-")
+
+    def earlier(self, clips: Sequence[Path], settings: Entry) -> dict[Path, Entry]:
+        """Return what an earlier run said of clips with the same content and settings.
+
+        The lines of `jsonl` are cleaned: what a killed run wrote by half goes, and what is to be
+        judged again.
+
+        Args:
+            clips: Asked for now.
+            settings: As in `settings_of`.
+        """
+        lines: list[Entry] = []
+        if self.jsonl is not None and self.jsonl.exists():
+            lines = _entries(self.jsonl.read_bytes().splitlines())
+        known = list(lines)
+        if self.json not in (None, "-"):
+            with suppress(ValueError, OSError):
+                content = json.loads(Path(str(self.json)).read_bytes())
+                known += [e for e in content if isinstance(e, dict)]
+        same = {
+            entry["provenance"]["sha256"]: entry
+            for entry in known
+            if entry.get("label") != FAILED and settings_of(entry) == settings
+        }
+        from deepfake.checkpoints.loading import sha256
+
+        found: dict[Path, Entry] = {}
+        for clip in clips if same else ():
+            with suppress(OSError):
+                entry = same.get(sha256(clip))
+                if entry is not None and self._has_files(clip, entry):
+                    found[clip] = {**entry, "video": str(clip)}
+        if self.jsonl is not None and self.jsonl.exists():
+            asked = {str(clip) for clip in clips}
+            kept = [e for e in lines if e.get("video") not in asked]
+            _replace_lines(self.jsonl, [*kept, *found.values()])
+        return found
+
+    def _has_files(self, clip: Path, entry: Entry) -> bool:
+        stem = file_stem(str(clip), entry["provenance"]["sha256"])
+        page = self.report is None or (self.report / f"{stem}.html").is_file()
+        return page and (self.annotate is None or any(self.annotate.glob(f"{stem}.*")))
 
     def add(
         self, verdict: Verdict, extraction: "Extraction", predictor: "VideoPredictor"
@@ -61,9 +125,11 @@ class Outputs:
         written: list[Path] = []
         try:
             if self.report is not None:
+                from deepfake.report.index_page import write_thumbnail
                 from deepfake.report.verdict_page import write_page
 
                 written.append(write_page(self.report, verdict, extraction, predictor))
+                write_thumbnail(self.report, verdict, extraction)
             if self.annotate is not None:
                 from deepfake.report.annotate import annotate
 
@@ -72,16 +138,66 @@ class Outputs:
             raise DeepfakeError(f"{error.filename}: {error.strerror}") from error
         return written
 
-    def finish(self, verdicts: Sequence[Verdict], errors: Sequence[tuple[Path, str]]) -> None:
+    def note(self, entry: Entry) -> Entry:
+        """Write a clip's line; return what `finish` needs of it."""
+        if self.jsonl is not None:
+            try:
+                with self.jsonl.open("a", encoding="utf-8") as stream:
+                    stream.write(json.dumps(entry, allow_nan=False) + "\n")
+            except OSError as error:
+                raise DeepfakeError(f"--jsonl {self.jsonl}: {error.strerror}") from error
+        if self.json is not None:
+            return entry
+        hashes = {"sha256": entry["provenance"].get("sha256")}
+        return {**entry, "provenance": hashes, "faces": [None] * len(entry["faces"])}
+
+    def finish(self, entries: Sequence[Entry]) -> None:
         """Write what belongs to all clips together.
 
         Raises:
             DeepfakeError: A file cannot be written.
         """
         if self.json is not None:
-            _write_json(self.json, verdicts)
+            _write_json(self.json, entries)
         if self.table is not None:
-            _write_table(self.table, verdicts, errors)
+            _write_table(self.table, entries)
+        if self.report is not None and len(entries) > 1:
+            from deepfake.report.index_page import write_index
+
+            write_index(self.report, entries)
+
+
+def file_stem(video: str, sha256: str) -> str:
+    """Return a file name without suffix and anything special in it, the same for the same clip."""
+    stem = re.sub(r"[^A-Za-z0-9]+", "-", Path(video).stem).strip("-")[:60]
+    return f"{stem or 'clip'}-{sha256[:8]}"
+
+
+def tally(entries: Sequence[Entry]) -> str:
+    """Return how many clips were called what: `3 clips: 1 fake, 0 real, 2 undecided, 0 errors`."""
+    counts = Counter(entry["label"] for entry in entries)
+    words = [f"{counts[label]} {label}" for label in ("fake", "real", "undecided")]
+    errors = f"{counts[FAILED]} error{'' if counts[FAILED] == 1 else 's'}"
+    clips = f"{len(entries)} clip{'' if len(entries) == 1 else 's'}"
+    return f"{clips}: {', '.join([*words, errors])}"
+
+
+def settings_of(entry: Entry) -> dict[str, object]:
+    """Return what, beside the clip's content, a verdict depends on."""
+    provenance = entry.get("provenance")
+    of = provenance if isinstance(provenance, dict) else {}
+    return {name: of.get(name) for name in SETTINGS}
+
+
+def _entries(lines: Sequence[bytes]) -> list[Entry]:
+    """Return the entries of JSON lines; a line that was written by half is none."""
+    found = []
+    for line in lines:
+        with suppress(ValueError):
+            entry = json.loads(line)
+            if isinstance(entry, dict) and isinstance(entry.get("provenance"), dict):
+                found.append(entry)
+    return found
 
 
 def _make_folder(option: str, folder: Path) -> None:
@@ -107,11 +223,14 @@ def _try_file(option: str, file: Path) -> None:
         raise DeepfakeError(f"{option} {file}: {error.strerror}") from error
 
 
-def _write_json(target: str, verdicts: Sequence[Verdict]) -> None:
-    """Write one verdict as an object, several as a list."""
-    plain = [verdict.to_dict() for verdict in verdicts]
-    content = plain[0] if len(plain) == 1 else plain
-    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
+def _replace_lines(file: Path, entries: Sequence[Entry]) -> None:
+    partial = file.with_name(f".{file.name}.part")
+    partial.write_text("".join(json.dumps(entry) + "\n" for entry in entries), encoding="utf-8")
+    partial.replace(file)
+
+
+def _write_json(target: str, entries: Sequence[Entry]) -> None:
+    text = json.dumps(entries, indent=2, allow_nan=False) + "\n"
     if target == "-":
         sys.stdout.write(text)
         return
@@ -121,14 +240,14 @@ def _write_json(target: str, verdicts: Sequence[Verdict]) -> None:
         raise DeepfakeError(f"--json {target}: {error.strerror}") from error
 
 
-def _write_table(
-    file: Path, verdicts: Sequence[Verdict], errors: Sequence[tuple[Path, str]]
-) -> None:
-    rows: list[tuple[str | float | int | None, ...]] = [
-        (_text(v.video), v.label, v.score, v.threshold, len(v.tracks), len(v.faces), v.reason)
-        for v in verdicts
-    ]
-    rows += [(_text(str(path)), FAILED, None, None, 0, 0, _text(why)) for path, why in errors]
+def _write_table(file: Path, entries: Sequence[Entry]) -> None:
+    rows: list[tuple[str | float | int | None, ...]] = []
+    for e in entries:
+        threshold = None if e["label"] == FAILED else e["threshold"]
+        counts = (len(e["tracks"]), len(e["faces"]))
+        rows.append(
+            (_text(e["video"]), e["label"], e["score"], threshold, *counts, _text(e["reason"]))
+        )
     try:
         if file.suffix.lower() == ".csv":
             with file.open("w", encoding="utf-8", newline="") as stream:

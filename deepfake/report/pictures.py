@@ -13,6 +13,11 @@ QUALITY = 82  # of the JPEGs: 4 KB for 112 pixels
 
 def data_uri(image: Image, side: int) -> str:
     """Return an RGB image (H, W, 3), shrunk to a longest side in pixels, as a data URI."""
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg(image, side)).decode()
+
+
+def jpeg(image: Image, side: int) -> bytes:
+    """Return an RGB image (H, W, 3), shrunk to a longest side in pixels, as JPEG."""
     height, width = image.shape[:2]
     ratio = side / max(height, width)
     if ratio < 1:
@@ -21,7 +26,7 @@ def data_uri(image: Image, side: int) -> str:
     bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     done, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     assert done
-    return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode()
+    return bytes(data.tobytes())
 
 
 def heated(image: Image, heat: NDArray[np.float32]) -> Image:

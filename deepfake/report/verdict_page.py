@@ -6,7 +6,6 @@ charts, which are made of numbers, are markup.
 
 import itertools
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +15,9 @@ import numpy as np
 
 from deepfake.calibration import Calibration
 from deepfake.explain.maps import explain_crops
-from deepfake.report import words
+from deepfake.report import outputs, words
 from deepfake.report.charts import timeline_svg
+from deepfake.report.page import environment
 from deepfake.report.pictures import data_uri, heated
 from deepfake.timeline import Timeline, limits
 from deepfake.types import FaceScore, TrackScore, Verdict
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from deepfake.inference import VideoPredictor
 
-TEMPLATES = Path(__file__).parent / "templates"
 SHOWN = 12  # people with a strip, those with the highest scores
 EXPLAINED = 4  # of them with heat maps
 STRIP = 12  # faces of a person in their strip
@@ -112,8 +111,7 @@ def write_page(
 
 def file_stem(verdict: Verdict) -> str:
     """Return a name without anything special in it, the same for the same clip."""
-    stem = re.sub(r"[^A-Za-z0-9]+", "-", Path(verdict.video).stem).strip("-")[:60]
-    return f"{stem or 'clip'}-{str(verdict.provenance.get('sha256', ''))[:8]}"
+    return outputs.file_stem(verdict.video, str(verdict.provenance.get("sha256", "")))
 
 
 def verdict_page(verdict: Verdict, extraction: Extraction, predictor: "VideoPredictor") -> str:
@@ -124,15 +122,6 @@ def verdict_page(verdict: Verdict, extraction: Extraction, predictor: "VideoPred
         extraction: What it was said of.
         predictor: Asked for timelines and heat maps.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     checkpoint = predictor.checkpoint
     enter, _ = limits(checkpoint.calibration)
     span = _span(extraction)
@@ -140,25 +129,29 @@ def verdict_page(verdict: Verdict, extraction: Extraction, predictor: "VideoPred
     shown.sort(key=lambda person: person.track)
     people, method = _people(shown, verdict, extraction, predictor)
     info = extraction.info
-    return environment.get_template("verdict.html").render(
-        name=_printable(Path(verdict.video).name),
-        label=verdict.label,
-        headline=words.HEADLINES[verdict.label],
-        span=words.clock(info.duration_s) if info.duration_s else "",
-        meter=_meter(verdict, checkpoint.calibration),
-        meaning=words.meaning(verdict, checkpoint.calibration),
-        people=people,
-        others=len(verdict.tracks) - len(shown),
-        cuts=len(extraction.cuts_s),
-        limit_top=round(100 * (1 - enter), 1),
-        begin=words.clock(span[0]),
-        finish=words.clock(span[1]),
-        method=METHODS.get(method, ""),
-        technical=_technical(extraction),
-        about=words.about(checkpoint),
-        cannot=checkpoint.limits,
-        limits=words.LIMITS,
-        provenance=_provenance(verdict),
+    return (
+        environment()
+        .get_template("verdict.html")
+        .render(
+            name=_printable(Path(verdict.video).name),
+            label=verdict.label,
+            headline=words.HEADLINES[verdict.label],
+            span=words.clock(info.duration_s) if info.duration_s else "",
+            meter=_meter(verdict, checkpoint.calibration),
+            meaning=words.meaning(verdict, checkpoint.calibration),
+            people=people,
+            others=len(verdict.tracks) - len(shown),
+            cuts=len(extraction.cuts_s),
+            limit_top=round(100 * (1 - enter), 1),
+            begin=words.clock(span[0]),
+            finish=words.clock(span[1]),
+            method=METHODS.get(method, ""),
+            technical=_technical(extraction),
+            about=words.about(checkpoint),
+            cannot=checkpoint.limits,
+            limits=words.LIMITS,
+            provenance=_provenance(verdict),
+        )
     )
 
 

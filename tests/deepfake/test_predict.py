@@ -44,7 +44,7 @@ def test_a_clip_gets_a_verdict_in_words_and_json(
     out = tmp_path / "verdict.json"
     clip = samples / "real.mp4"
     assert main([str(clip), "--checkpoint", str(checkpoint), "--json", str(out)]) == 0
-    verdict = json.loads(out.read_text())
+    (verdict,) = json.loads(out.read_text())
     assert verdict["version"] == 2
     assert verdict["label"] in ("real", "fake", "undecided")
     assert 0 <= verdict["score"] <= 1
@@ -147,8 +147,7 @@ def test_the_verdict_does_not_depend_on_name_or_company(
     for clips in ([odd], [samples / "real.mp4", odd], [odd, samples / "real.mp4"]):
         arguments = [*map(os.fspath, clips), "--checkpoint", str(checkpoint), "--json", "-"]
         assert main(arguments) == 0
-        content = json.loads(capsys.readouterr().out)
-        verdicts = content if isinstance(content, list) else [content]
+        verdicts = json.loads(capsys.readouterr().out)
         scores |= {v["score"] for v in verdicts if v["video"] == str(odd)}
     assert len(scores) == 1
     main([str(odd), "--checkpoint", str(checkpoint)])

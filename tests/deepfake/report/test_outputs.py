@@ -195,5 +195,5 @@ def test_a_score_is_shown_on_its_side_of_a_limit() -> None:
 
 def test_nothing_to_write_writes_nothing(tmp_path: Path) -> None:
     Outputs().prepare()
-    Outputs().finish([], [])
+    Outputs().finish([])
     assert not list(tmp_path.iterdir())

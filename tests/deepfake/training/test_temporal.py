@@ -67,7 +67,7 @@ def test_a_network_of_clips_goes_all_the_way(
     clip = str(samples / "real.mp4")
     shown = ["--checkpoint", str(run / "best.ckpt"), "--json", str(verdict_file), "--frames", "5"]
     assert predict([clip, *shown]) == 0
-    scores = [face["score"] for face in json.loads(verdict_file.read_text())["faces"]]
+    scores = [face["score"] for face in json.loads(verdict_file.read_text())[0]["faces"]]
     assert len(scores) == 5
     assert scores[0] == scores[2] == scores[4] != scores[1] == scores[3]  # two clips
 
