@@ -151,9 +151,9 @@ class PreprocessOptions:
     Args:
         frames: Frames per video, evenly spaced over its whole duration.
         margin: Added on each side of the face, as a fraction of the face's side.
-        inside: Whether a square that is larger than its picture shrinks to it instead of reaching out
-            into black: of "stills" (a photograph ends close to the face, the frame of a video does
-            not) or "always".
+        inside: Whether a square that is larger than its picture shrinks to it instead of reaching
+            out into black: of "stills" (a photograph ends close to the face, the frame of a video
+            does not) or "always".
         crop: "square" around the face's centre, "box" for the bare rectangle with margin,
             "aligned" for a similarity transform of the five landmarks.
         crop_size: Largest side of a stored crop, in pixels; smaller ones are not enlarged.

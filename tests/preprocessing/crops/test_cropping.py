@@ -93,9 +93,7 @@ def test_a_square_larger_than_its_photograph_shrinks_to_it() -> None:
     assert inside == (0, 0, 100, 100)
 
 
-@given(
-    x=st.floats(-50, 150), y=st.floats(-50, 150), side=st.floats(4, 300), margin=st.floats(0, 1)
-)
+@given(x=st.floats(-50, 150), y=st.floats(-50, 150), side=st.floats(4, 300), margin=st.floats(0, 1))
 def test_inside_shows_no_black(x: float, y: float, side: float, margin: float) -> None:
     box = (x, y, x + side, y + side)
     x0, y0, x1, y1 = crop_region(box, margin, square=True, width=160, height=90, inside=True)
