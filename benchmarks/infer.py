@@ -26,9 +26,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from benchmarks.measure import REPETITIONS, Row, cpu_s, row
 from benchmarks.networks import CLIP_FRAMES, CLIPS, build, faces_for, rows
-from deepfake.calibration import Calibration
 from deepfake.checkpoints.export import LARGEST_DIFFERENCE, to_onnx, write_onnx, write_openvino
-from deepfake.checkpoints.loading import Settings
 from deepfake.checkpoints.scorers import (
     Faces,
     OnnxScorer,
@@ -37,6 +35,7 @@ from deepfake.checkpoints.scorers import (
     TorchScorer,
     sigmoid,
 )
+from deepfake.checkpoints.settings import Settings
 from deepfake.inference.predictor import BATCH
 from deepfake.recipe import InputRecipe
 from preprocessing.types import PreprocessOptions
@@ -87,8 +86,6 @@ def network_rows(expression: str, size: int, batch: int, packaged: Connection) -
     settings = Settings(
         InputRecipe(image_size=size),
         PreprocessOptions(),
-        Calibration(),
-        "mean",
         frames=CLIP_FRAMES if is_temporal else 1,
     )
     with tempfile.TemporaryDirectory() as folder:

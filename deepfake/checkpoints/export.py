@@ -14,8 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from deepfake.checkpoints.loading import KEY, Settings, load, load_network, settings_to_json
+from deepfake.checkpoints.loading import load, load_network
 from deepfake.checkpoints.scorers import Faces, Scorer, TorchScorer
+from deepfake.checkpoints.settings import KEY, Settings
 from deepfake.errors import CheckpointError, DeepfakeError
 from preprocessing.types import Image
 
@@ -81,7 +82,7 @@ def _write(
     *,
     half: bool,
 ) -> None:
-    text = settings_to_json(settings)
+    text = settings.to_json()
     if kind == "safetensors":
         if settings.network is None:
             raise CheckpointError(

@@ -11,27 +11,18 @@ import importlib
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deepfake.aggregation import DEFAULT as DEFAULT_RULE
-from deepfake.aggregation import RULES
-from deepfake.calibration import Calibration
 from deepfake.checkpoints.card import limits_beside
 from deepfake.checkpoints.scorers import OnnxScorer, OpenVinoScorer, Scorer, TorchScorer
+from deepfake.checkpoints.settings import KEY, Settings
 from deepfake.errors import CheckpointError
-from deepfake.recipe import InputRecipe
-from preprocessing.options import options_from_dict
-from preprocessing.types import PreprocessOptions
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
-    from deepfake.checkpoints.published.base import PublishedModel
-
-VERSION = 1
-KEY = "deepfake"  # of our entry in a checkpoint, and in a graph's metadata
 PREFIX = "network."  # of the network's tensors in a Lightning checkpoint
 GRAPHS: dict[str, type[OnnxScorer | OpenVinoScorer]] = {
     ".onnx": OnnxScorer,
@@ -45,47 +36,19 @@ DEFAULT_WEIGHTS = WEIGHTS / "default.safetensors"  # of the same network, for to
 DEFAULT_SETTINGS = WEIGHTS / "default.json"
 
 
-@dataclass(frozen=True, eq=False)
-class Checkpoint:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Checkpoint(Settings):
     """A network with all that its verdicts depend on.
 
     Args:
         name: The file, or "default".
         scorer: Gives P(fake) of prepared faces, before calibration.
-        recipe: From a crop to the network's input.
-        preprocess: From a video to crops.
-        calibration: From a video's raw score to its probability and verdict.
-        aggregation: The rule from faces to a video, a name in `deepfake.aggregation`.
         sha256: Of the file.
-        frames: Crops that the network takes at once, T; 1 for single faces.
-        note: What a person should know of it, in a line.
-        limits: What it cannot do, as its card says.
     """
 
     name: str
     scorer: Scorer
-    recipe: InputRecipe
-    preprocess: PreprocessOptions
-    calibration: Calibration
-    aggregation: str
     sha256: str
-    frames: int = 1
-    note: str = ""
-    limits: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Settings:
-    """The plain part of a checkpoint, as `Checkpoint` names it."""
-
-    recipe: InputRecipe
-    preprocess: PreprocessOptions
-    calibration: Calibration
-    aggregation: str
-    network: Mapping[str, Any] | None = None
-    frames: int = 1
-    note: str = ""
-    limits: tuple[str, ...] = ()
 
 
 def find_checkpoint(path: Path | None = None) -> Path:
@@ -116,7 +79,7 @@ def find_checkpoint(path: Path | None = None) -> Path:
 
 
 def load(path: Path | None = None, *, device: str = "cpu") -> Checkpoint:
-    """Load a checkpoint of ours or a published one; see `find_checkpoint` and `load_published`.
+    """Load a checkpoint of ours or a published one; see `find_checkpoint`.
 
     Raises:
         CheckpointError: It cannot be found, read safely, or recognised.
@@ -127,7 +90,8 @@ def load(path: Path | None = None, *, device: str = "cpu") -> Checkpoint:
     if found.suffix in GRAPHS:
         return _load_graph(found, name, digest)
     network, settings = load_network(found)
-    return _checkpoint(name, digest, TorchScorer(network, device), settings)
+    scorer = TorchScorer(network, device)
+    return Checkpoint(**vars(settings), name=name, scorer=scorer, sha256=digest)
 
 
 def load_network(path: Path) -> tuple["nn.Module", Settings]:
@@ -136,7 +100,8 @@ def load_network(path: Path) -> tuple["nn.Module", Settings]:
     Raises:
         CheckpointError: The file cannot be read safely or recognised, or holds a graph.
     """
-    from deepfake.checkpoints.published.load import load_published, read_tensors
+    from deepfake.checkpoints.published.load import load_published
+    from deepfake.checkpoints.tensors import read_tensors
 
     if path == DEFAULT_MODEL:
         _check_shipped(DEFAULT_WEIGHTS)
@@ -154,7 +119,7 @@ def load_network(path: Path) -> tuple["nn.Module", Settings]:
     published = load_published(path)
     note = f"published {published.name} ({published.licence}); {published.output}"
     settings = Settings(
-        published.recipe, published.preprocess, Calibration(), published.aggregation, note=note
+        published.recipe, published.preprocess, aggregation=published.aggregation, note=note
     )
     return published.network.eval(), _with_card(settings, path)
 
@@ -177,8 +142,8 @@ def _load_graph(path: Path, name: str, digest: str) -> Checkpoint:
             f"{path} is a graph without this project's settings in its metadata. "
             "Make one with `python -m deepfake.export`."
         )
-    settings = _with_card(settings_from_json(text, path), path)
-    return _checkpoint(name, digest, scorer, settings)
+    settings = _with_card(Settings.from_json(text, path), path)
+    return Checkpoint(**vars(settings), name=name, scorer=scorer, sha256=digest)
 
 
 def _with_card(settings: Settings, path: Path) -> Settings:
@@ -211,28 +176,13 @@ def _with_settings(tensors: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
         raise CheckpointError(f"{path}: its settings are not JSON: {error}") from error
 
 
-def _checkpoint(name: str, digest: str, scorer: Scorer, settings: Settings) -> Checkpoint:
-    return Checkpoint(
-        name=name,
-        scorer=scorer,
-        recipe=settings.recipe,
-        preprocess=settings.preprocess,
-        calibration=settings.calibration,
-        aggregation=settings.aggregation,
-        sha256=digest,
-        frames=settings.frames,
-        note=settings.note,
-        limits=settings.limits,
-    )
-
-
 def restore(contents: Mapping[str, Any], path: Path) -> tuple["nn.Module", Settings]:
     """Return the network with its weights, and the settings, of a Lightning checkpoint of ours.
 
     Raises:
         CheckpointError: A part is missing or does not fit.
     """
-    settings = settings_from_dict(contents[KEY], path)
+    settings = Settings.from_dict(contents[KEY], path)
     if settings.network is None:
         raise CheckpointError(
             f"{path} does not say which network it holds. Train with `python -m deepfake.train`, "
@@ -251,91 +201,6 @@ def restore(contents: Mapping[str, Any], path: Path) -> tuple["nn.Module", Setti
         reason = str(error).splitlines()[-1].strip()
         raise CheckpointError(f"{path}: its weights do not fit its network: {reason}") from error
     return network.eval(), settings
-
-
-def settings_from_json(text: str, path: Path) -> Settings:
-    """Return the settings in a graph's metadata.
-
-    Raises:
-        CheckpointError: They are not JSON, of a newer version, incomplete, or of wrong types.
-    """
-    try:
-        content = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path}: its settings are not JSON: {error}") from error
-    return settings_from_dict(content, path)
-
-
-def settings_to_json(settings: Settings) -> str:
-    """Return what `settings_from_json` reads."""
-    content: dict[str, Any] = {
-        "version": VERSION,
-        "network": settings.network,
-        "recipe": asdict(settings.recipe),
-        "preprocess": asdict(settings.preprocess),
-        "calibration": settings.calibration.to_dict(),
-        "aggregation": settings.aggregation,
-        "frames": settings.frames,
-        "note": settings.note,
-    }
-    if settings.limits:
-        content["limits"] = settings.limits
-    return json.dumps(content, indent=1, sort_keys=True, allow_nan=False)
-
-
-def settings_from_dict(content: object, path: Path) -> Settings:
-    """Return the settings in a checkpoint or in a graph's metadata.
-
-    Raises:
-        CheckpointError: They are of a newer version, incomplete, or of wrong types.
-    """
-    try:
-        if not isinstance(content, Mapping):
-            raise TypeError(f"expected a mapping, got {type(content).__name__}")
-        version = content["version"]
-        if not isinstance(version, int) or version > VERSION:
-            raise CheckpointError(
-                f"{path} has checkpoint version {version}; this program reads up to {VERSION}. "
-                "Update it."
-            )
-        rule = content.get("aggregation") or DEFAULT_RULE
-        if rule not in RULES:
-            raise ValueError(f"unknown aggregation rule {rule!r}")
-        fitted = content.get("calibration")
-        return Settings(
-            recipe=recipe_from_dict(content["recipe"]),
-            preprocess=options_from_dict(dict(content["preprocess"])),
-            calibration=Calibration() if fitted is None else Calibration.from_dict(fitted),
-            aggregation=rule,
-            network=content.get("network"),
-            frames=int(content.get("frames", 1)),
-            note=str(content.get("note", "")),
-            limits=_texts(content.get("limits", [])),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path} is not a checkpoint of this project: {error}") from error
-
-
-def _texts(content: object) -> tuple[str, ...]:
-    if not isinstance(content, list | tuple) or not all(isinstance(text, str) for text in content):
-        raise TypeError("limits must be a list of texts")
-    return tuple(content)
-
-
-def recipe_from_dict(content: Mapping[str, Any]) -> InputRecipe:
-    """Return a recipe from plain JSON types.
-
-    Raises:
-        ValueError: A name is unknown.
-    """
-    unknown = set(content) - {field.name for field in fields(InputRecipe)}
-    if unknown:
-        raise ValueError(f"unknown recipe entry {', '.join(sorted(unknown))}")
-    values = dict(content)
-    for name in ("mean", "std"):
-        if name in values:
-            values[name] = tuple(float(value) for value in values[name])
-    return InputRecipe(**values)
 
 
 def build(spec: Mapping[str, Any]) -> "nn.Module":
@@ -373,10 +238,3 @@ def build(spec: Mapping[str, Any]) -> "nn.Module":
         return found(**arguments)
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"The checkpoint's arguments do not fit {path}: {error}") from error
-
-
-def load_published(source: "Path | str | Mapping[str, Tensor]") -> "PublishedModel":
-    """Load somebody else's checkpoint; see `deepfake.checkpoints.published.load.load_published`."""
-    from deepfake.checkpoints.published.load import load_published as load_it
-
-    return load_it(source)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from deepfake import calibration
+from deepfake.calibration import Calibration
+from deepfake.checkpoints.settings import KEY, Settings
 from deepfake.errors import DeepfakeError
 from deepfake.finetuning import distances
 from deepfake.losses import BinaryCrossEntropy
@@ -82,7 +83,7 @@ class FakeClassifier(LightningModule):
                 f"{type(self.criterion).__name__} compares the features of whole faces; it goes "
                 "neither with mixing nor with compile_network"
             )
-        self._calibration: dict[str, Any] | None = None
+        self._calibration = Calibration()
         self.val_metrics = VideoMetrics(prefix="val/")
         self.test_metrics = VideoMetrics(prefix="test/")
 
@@ -195,12 +196,12 @@ class FakeClassifier(LightningModule):
         self._calibration = self._calibrate()
         self._log_metrics(self.val_metrics)
 
-    def _calibrate(self) -> dict[str, Any] | None:
+    def _calibrate(self) -> Calibration:
         """Return a calibration that travels with the weights that gave these scores."""
         labels, scores = self.val_metrics.videos_judged()
         if len(set(labels)) < 2 or getattr(self.trainer.datamodule, "leaky", False):  # type: ignore[attr-defined]
-            return None
-        return calibration.fit(labels, scores).to_dict()
+            return Calibration()
+        return calibration.fit(labels, scores)
 
     def on_test_epoch_end(self) -> None:
         """Log the measures of the test videos."""
@@ -271,15 +272,12 @@ class FakeClassifier(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep beside the weights all that predict needs; plain types only, see `checkpoints`."""
-        from deepfake.checkpoints.loading import VERSION
-
         data = getattr(self.trainer, "datamodule", None)
-        checkpoint["deepfake"] = {
-            "version": VERSION,
-            "network": self.network_spec,
-            "recipe": asdict(data.recipe) if data is not None else None,
-            "preprocess": asdict(data.preprocess) if data is not None else None,
-            "calibration": self._calibration,
-            "aggregation": "worst_person",
-            "frames": getattr(data, "frames", 1),
-        }
+        if data is not None:
+            checkpoint[KEY] = Settings(
+                recipe=data.recipe,
+                preprocess=data.preprocess,
+                calibration=self._calibration,
+                network=self.network_spec,
+                frames=getattr(data, "frames", 1),
+            ).to_dict()

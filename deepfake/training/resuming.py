@@ -12,8 +12,8 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.loggers import CSVLogger
 
-from deepfake.checkpoints.loading import KEY
-from deepfake.checkpoints.published.load import read_tensors
+from deepfake.checkpoints.settings import KEY
+from deepfake.checkpoints.tensors import read_tensors
 from deepfake.errors import CheckpointError
 from deepfake.training.runs import CONFIG, LAST, LATEST, METRICS, RUNS
 

@@ -79,8 +79,9 @@ def main() -> int:
 
     from deepfake import calibration
     from deepfake.aggregation import by_name
-    from deepfake.checkpoints.loading import KEY, load
-    from deepfake.checkpoints.published.load import read_tensors
+    from deepfake.checkpoints.loading import load
+    from deepfake.checkpoints.settings import KEY
+    from deepfake.checkpoints.tensors import read_tensors
     from recipes.default_model.select import score
     from recipes.default_model.sources import per_video, sources
 

@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 
 from deepfake.checkpoints.export import Format, export
-from deepfake.checkpoints.loading import WEIGHTS, load_network, settings_to_json, sha256
+from deepfake.checkpoints.loading import WEIGHTS, load_network, sha256
 from deepfake.cli.console import DONE, run
 
 logger = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ def release(checkpoint: Path, folder: Path) -> list[Path]:
         half = kind == "safetensors"
         parity = export(checkpoint, kind, folder / name, half=half)
         logger.info("%s: largest difference of scores %.1e", name, parity.difference)
-    (folder / SETTINGS).write_text(settings_to_json(settings) + "\n", encoding="utf-8")
+    (folder / SETTINGS).write_text(settings.to_json() + "\n", encoding="utf-8")
     files = [folder / name for name in (GRAPH, TENSORS, SETTINGS)]
     config = checkpoint.parent / CONFIG
     if config.is_file():

@@ -46,7 +46,16 @@ def brightness(name: str, frames: int = 1) -> Checkpoint:
     options = PreprocessOptions(frames=4, margin=0.0)
     labels, scores = [0, 1] * 20, [0.3, 0.6] * 20
     calibration = fit(labels, scores)
-    return Checkpoint(name, Brightness(), recipe, options, calibration, "mean", "c0ffee", frames)
+    return Checkpoint(
+        recipe,
+        options,
+        calibration,
+        "mean",
+        frames=frames,
+        name=name,
+        scorer=Brightness(),
+        sha256="c0ffee",
+    )
 
 
 def write_video(path: Path, level: int, frames: int = 20) -> None:

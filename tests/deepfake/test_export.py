@@ -12,8 +12,9 @@ from safetensors.torch import save_file
 
 from deepfake.checkpoints import loading as checkpoints
 from deepfake.checkpoints.export import export, parity_faces
-from deepfake.checkpoints.loading import KEY, Settings, find_checkpoint, load, load_network
+from deepfake.checkpoints.loading import find_checkpoint, load, load_network
 from deepfake.checkpoints.scorers import Faces, TorchScorer
+from deepfake.checkpoints.settings import KEY, Settings
 from deepfake.errors import CheckpointError, DeepfakeError
 from deepfake.export import SUFFIXES, main
 from recipes.default_model.release import release

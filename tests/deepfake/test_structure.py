@@ -38,6 +38,31 @@ def test_networks_know_neither_lightning_nor_data() -> None:
         assert not {n for n in names if n.startswith("deepfake.data")}, path
 
 
+def importers(name: str) -> set[str]:
+    """Return the files of the package that import a module or what is in it."""
+    return {
+        str(path.relative_to(ROOT))
+        for path, names in imported("deepfake").items()
+        if any(f"{found}.".startswith(f"{name}.") for found in names)
+    }
+
+
+def test_only_checkpoints_know_the_published_ones() -> None:
+    found = importers("deepfake.checkpoints.published")
+    assert found
+    assert all(path.startswith("deepfake/checkpoints/") for path in found)
+    # Within, one file alone knows the families: resuming a run imports no stranger.
+    outside = {path for path in found if "/published/" not in path}
+    assert outside == {"deepfake/checkpoints/loading.py"}
+
+
+def test_only_commands_speak_to_the_console() -> None:
+    found = {path for path in importers("deepfake.cli") if not path.startswith("deepfake/cli/")}
+    assert found
+    for path in found:
+        assert '__name__ == "__main__"' in (ROOT / path).read_text(encoding="utf-8"), path
+
+
 def run(code: str) -> str:
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
@@ -51,6 +76,17 @@ def test_preprocessing_and_the_onnx_path_import_no_torch() -> None:
         "deepfake.inference.predictor, deepfake.cli.inputs\n"
         "print({'torch', 'torchvision', 'timm', 'matplotlib', 'pytorch_lightning'} "
         "& set(sys.modules))"
+    )
+    assert run(code).strip() == "set()"
+
+
+PLAIN = ("aggregation", "calibration", "timeline", "recipe", "types", "inference.faces")
+
+
+@pytest.mark.parametrize("module", PLAIN)
+def test_from_a_crop_to_a_verdict_is_no_torch(module: str) -> None:
+    code = (
+        f"import sys, deepfake.{module}\nprint({{'torch', 'pytorch_lightning'}} & set(sys.modules))"
     )
     assert run(code).strip() == "set()"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from deepfake.checkpoints.loading import settings_from_dict
+from deepfake.checkpoints.settings import Settings
 from deepfake.data.sources.table import read_table as read_labels
 from preprocessing.crops.manifest import (
     MANIFEST,
@@ -77,7 +77,7 @@ def settings(data: bytes) -> None:
         content = json.loads(data)
     except (ValueError, RecursionError):
         return
-    settings_from_dict(content, Path("a.ckpt"))
+    Settings.from_dict(content, Path("a.ckpt"))
 
 
 def video(data: bytes) -> None:

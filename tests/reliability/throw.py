@@ -19,7 +19,6 @@ from pathlib import Path
 
 import numpy as np
 
-from deepfake.calibration import Calibration
 from deepfake.checkpoints.loading import Checkpoint
 from deepfake.checkpoints.scorers import Faces, Scores
 from deepfake.inference import VideoPredictor
@@ -51,7 +50,7 @@ class Brightness:
 def predictor() -> VideoPredictor:
     """Return a predictor that needs no network."""
     checkpoint = Checkpoint(
-        "brightness", Brightness(), InputRecipe(), OPTIONS, Calibration(), "worst_person", ""
+        InputRecipe(), OPTIONS, name="brightness", scorer=Brightness(), sha256=""
     )
     return VideoPredictor(checkpoint)
 

@@ -6,10 +6,7 @@ Afchar et al., WIFS 2018, https://arxiv.org/abs/1809.00888. Files `Meso4_{DF,F2F
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,8 +17,6 @@ from deepfake.models.mesonet import Meso4, MesoInception4
 from deepfake.recipe import InputRecipe
 from preprocessing.types import PreprocessOptions
 
-MAX_VALUES = 1_000_000  # in one data set; the largest of these files has 16,384
-MAX_ENTRIES = 1_000  # groups and data sets; these files have at most 87
 NAME = re.compile(r"^(?:.*/)?(conv2d|batch_normalization|dense)(?:_(\d+))?/(\w+):0$")
 KINDS = {"kernel": "weight", "gamma": "weight", "beta": "bias", "bias": "bias"}
 STATISTICS = {"moving_mean": "running_mean", "moving_variance": "running_var"}
@@ -32,58 +27,6 @@ INCEPTION = [
     for layer in range(2)
     for place in ("0.0", "1.0", "1.2", "2.0", "2.2", "3.0", "3.2")
 ] + MESO4[2:]
-
-
-def read_h5(path: Path) -> dict[str, Tensor]:
-    """Return the arrays of a Keras weight file by their full names, as float32.
-
-    Reads plain arrays of numbers of bounded size only: no links to other files, no external
-    storage, no objects.
-
-    Raises:
-        CheckpointError: h5py is missing, or the file is damaged or holds anything else.
-    """
-    try:
-        import h5py
-    except ImportError as error:
-        raise CheckpointError(
-            f"{path.name} is a Keras file and h5py is not installed. "
-            "Run `pip install 'deepfake[keras]'`."
-        ) from error
-    tensors: dict[str, Tensor] = {}
-    entries = 0
-
-    def visit(name: str, entry: Any) -> None:  # noqa: ANN401
-        nonlocal entries
-        entries += 1
-        if entries > MAX_ENTRIES:
-            raise CheckpointError(f"{path} has over {MAX_ENTRIES} entries; MesoNet's have 87.")
-        if isinstance(entry, h5py.Dataset):
-            tensors[name] = _read(path, name, entry)
-
-    try:
-        with h5py.File(path, "r") as file:
-            file.visititems(visit)
-    except (OSError, RuntimeError, KeyError, ValueError) as error:
-        raise CheckpointError(
-            f"{path} is damaged: expected a Keras weight file, found {error}. Download it again."
-        ) from error
-    return tensors
-
-
-def _read(path: Path, name: str, entry: Any) -> Tensor:  # noqa: ANN401
-    if entry.dtype.kind not in "fiu" or entry.external or entry.is_virtual:
-        raise CheckpointError(
-            f"{path} holds {name} of type {entry.dtype}, stored "
-            f"{'elsewhere' if entry.external or entry.is_virtual else 'inside'}; only arrays of "
-            "numbers inside the file are read. Give a file of weights alone."
-        )
-    if entry.size is None or entry.size > MAX_VALUES:
-        raise CheckpointError(
-            f"{path} holds {name} of shape {entry.shape}; at most {MAX_VALUES} values are read, "
-            "since MesoNet's largest has 16,384. Is it another network's file?"
-        )
-    return torch.from_numpy(np.asarray(entry[()], dtype=np.float32).copy())
 
 
 def matches(state: Mapping[str, Tensor]) -> bool:

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from deepfake.checkpoints.card import limits_beside, limits_in
-from deepfake.checkpoints.loading import DEFAULT_MODEL, load, settings_from_json
+from deepfake.checkpoints.loading import DEFAULT_MODEL, load
+from deepfake.checkpoints.settings import Settings
 from deepfake.errors import CheckpointError
 from deepfake.export import main as export
 
@@ -68,4 +69,4 @@ def test_limits_that_are_no_texts_are_refused(contents: dict[str, dict[str, obje
     for wrong in ("text", [1], {"a": 1}):
         settings = json.dumps({**contents["deepfake"], "limits": wrong})
         with pytest.raises(CheckpointError, match="limits must be a list of texts"):
-            settings_from_json(settings, Path("m.onnx"))
+            Settings.from_json(settings, Path("m.onnx"))

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from deepfake.checkpoints.published import convit
-from deepfake.checkpoints.published.load import load_published, read_tensors
+from deepfake.checkpoints.published.load import load_published
+from deepfake.checkpoints.tensors import read_tensors
 from deepfake.errors import CheckpointError
 from deepfake.models.convit import ConViT
 

@@ -14,6 +14,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from deepfake.checkpoints import tensors
 from deepfake.checkpoints.published import mesonet
 from deepfake.checkpoints.published.base import PublishedModel
 from deepfake.checkpoints.published.load import load_published
@@ -106,7 +107,7 @@ def test_layers_are_ordered_by_number_not_by_name(tmp_path: Path) -> None:
 def test_the_dense_kernel_takes_rows_columns_channels(tmp_path: Path) -> None:
     file = tmp_path / "weights.h5"
     write_meso4(file)
-    state = mesonet.read_h5(file)
+    state = tensors.read_h5(file)
     kernel = torch.arange(1024.0).reshape(8, 8, 16)  # row, column, channel
     state["dense_1/dense_1/kernel:0"][:, 0] = kernel.flatten()
     network = mesonet.load(state).network
@@ -121,7 +122,7 @@ def test_files_that_reach_outside_or_are_too_large_are_refused(tmp_path: Path) -
         storage = [(str(tmp_path / "secret"), 0, 64)]
         file.create_dataset("dense_1/kernel:0", (16,), np.float32, external=storage)
     with pytest.raises(CheckpointError, match="stored elsewhere"):
-        mesonet.read_h5(outside)
+        tensors.read_h5(outside)
 
     with keras_file(large) as file:
         file.create_dataset("dense_1/kernel:0", (2**40,), np.float32, chunks=(2**10,))
@@ -129,14 +130,14 @@ def test_files_that_reach_outside_or_are_too_large_are_refused(tmp_path: Path) -
     with pytest.raises(
         CheckpointError, match=r"holds dense_1/kernel:0 of shape \(1099511627776,\)"
     ):
-        mesonet.read_h5(large)
+        tensors.read_h5(large)
 
 
 def test_links_to_other_files_are_not_followed(tmp_path: Path) -> None:
     write_meso4(tmp_path / "other.h5")
     with keras_file(tmp_path / "link.h5") as file:
         file["dense_1"] = h5py.ExternalLink("other.h5", "/dense_1")
-    assert mesonet.read_h5(tmp_path / "link.h5") == {}
+    assert tensors.read_h5(tmp_path / "link.h5") == {}
 
 
 def test_objects_and_damage_are_refused(tmp_path: Path) -> None:
@@ -144,11 +145,11 @@ def test_objects_and_damage_are_refused(tmp_path: Path) -> None:
     with keras_file(strings) as file:
         file["names"] = np.array([b"conv2d_1"], dtype=object)
     with pytest.raises(CheckpointError, match="only arrays of numbers"):
-        mesonet.read_h5(strings)
+        tensors.read_h5(strings)
     write_meso4(cut)
     cut.write_bytes(cut.read_bytes()[:5000])
     with pytest.raises(CheckpointError, match=r"cut\.h5 is damaged"):
-        mesonet.read_h5(cut)
+        tensors.read_h5(cut)
 
 
 def test_another_keras_network_is_not_recognised(tmp_path: Path) -> None:

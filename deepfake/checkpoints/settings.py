@@ -1,0 +1,122 @@
+"""The plain part of a checkpoint: the one format in which its settings are kept, as JSON types."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from deepfake.aggregation import DEFAULT, RULES
+from deepfake.calibration import Calibration
+from deepfake.errors import CheckpointError
+from deepfake.recipe import InputRecipe
+from preprocessing.options import options_from_dict
+from preprocessing.types import PreprocessOptions
+
+VERSION = 1
+KEY = "deepfake"  # of our entry in a checkpoint, and in a graph's metadata
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What verdicts depend on beside the network's weights.
+
+    Args:
+        recipe: From a crop to the network's input.
+        preprocess: From a video to crops.
+        calibration: From a video's raw score to its probability and verdict.
+        aggregation: The rule from faces to a video, a name in `deepfake.aggregation`.
+        network: Class path and arguments that rebuild the network.
+        frames: Crops that the network takes at once, T; 1 for single faces.
+        note: What a person should know of it, in a line.
+        limits: What it cannot do, as its card says.
+    """
+
+    recipe: InputRecipe
+    preprocess: PreprocessOptions
+    calibration: Calibration = field(default_factory=Calibration)
+    aggregation: str = DEFAULT
+    network: Mapping[str, Any] | None = None
+    frames: int = 1
+    note: str = ""
+    limits: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types, with the version of their layout."""
+        content = {field.name: getattr(self, field.name) for field in fields(Settings)}
+        content |= {
+            "version": VERSION,
+            "recipe": asdict(self.recipe),
+            "preprocess": asdict(self.preprocess),
+            "calibration": self.calibration.to_dict(),
+        }
+        if not self.limits:
+            del content["limits"]
+        return content
+
+    def to_json(self) -> str:
+        """Return what `from_json` reads."""
+        return json.dumps(self.to_dict(), indent=1, sort_keys=True, allow_nan=False)
+
+    @classmethod
+    def from_dict(cls, content: object, path: Path) -> "Settings":
+        """Read what `to_dict` wrote.
+
+        Args:
+            content: Of the file.
+            path: The file, for errors.
+
+        Raises:
+            CheckpointError: It is of a newer version, incomplete, or of wrong types.
+        """
+        try:
+            if not isinstance(content, Mapping):
+                raise TypeError(f"expected a mapping, got {type(content).__name__}")
+            version = content["version"]
+            if not isinstance(version, int) or version > VERSION:
+                raise CheckpointError(
+                    f"{path} has checkpoint version {version}; this program reads up to {VERSION}. "
+                    "Update it."
+                )
+            rule = content.get("aggregation") or DEFAULT
+            if rule not in RULES:
+                raise ValueError(f"unknown aggregation rule {rule!r}")
+            fitted = content.get("calibration")
+            return cls(
+                recipe=_recipe(content["recipe"]),
+                preprocess=options_from_dict(dict(content["preprocess"])),
+                calibration=Calibration() if fitted is None else Calibration.from_dict(fitted),
+                aggregation=rule,
+                network=content.get("network"),
+                frames=int(content.get("frames", 1)),
+                note=str(content.get("note", "")),
+                limits=_texts(content.get("limits", [])),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(f"{path} is not a checkpoint of this project: {error}") from error
+
+    @classmethod
+    def from_json(cls, text: str, path: Path) -> "Settings":
+        """Read what `to_json` wrote; as `from_dict`."""
+        try:
+            content = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise CheckpointError(f"{path}: its settings are not JSON: {error}") from error
+        return cls.from_dict(content, path)
+
+
+def _texts(content: object) -> tuple[str, ...]:
+    if not isinstance(content, list | tuple) or not all(isinstance(text, str) for text in content):
+        raise TypeError("limits must be a list of texts")
+    return tuple(content)
+
+
+def _recipe(content: Mapping[str, Any]) -> InputRecipe:
+    unknown = set(content) - {field.name for field in fields(InputRecipe)}
+    if unknown:
+        raise ValueError(f"unknown recipe entry {', '.join(sorted(unknown))}")
+    values = dict(content)
+    for name in ("mean", "std"):
+        if name in values:
+            values[name] = tuple(float(value) for value in values[name])
+    return InputRecipe(**values)
