@@ -14,7 +14,7 @@ from torch.utils.data import Dataset, Sampler
 
 from deepfake.data.fakes.face_swap import FaceSwapBlend, shape_features
 from deepfake.data.fakes.self_blend import SelfBlend
-from deepfake.data.fakes.tool_blend import ToolBlend
+from deepfake.data.fakes.tool_blend import RESYNTHESES, ToolBlend, resynthesise
 from preprocessing.types import Image
 from recipes.default_model.damage import damaged, to_input
 from recipes.default_model.store import FaceStore, Points
@@ -32,6 +32,7 @@ MARGIN = (0.0, 0.28)  # around the box's longer side, on each side
 WORK = (200, 288)  # longest side at which crops are blended, in pixels
 MAP = 14  # side of the map of where the face was changed
 ALIKE = 0.9  # of the pairs are damaged with the same draws
+SOFT_REALS = 0.5  # of the tools' pairs: the real picture is resynthesised too, as a whole
 TRIES = 10
 
 
@@ -252,7 +253,13 @@ class Draws(Dataset[dict[str, Tensor]]):
         else:
             made = material.network_made(part, row)
             blended = self.tool(image, points, rng, made=made, donor=donor)
-        return None if blended is None else Pair(blended.real, blended.fake, blended.mask)
+        if blended is None:
+            return None
+        real = blended.real
+        if kind in ("tool", "tool_swap") and rng.random() < SOFT_REALS:
+            # Else softness itself would tell: what tells is that a face is unlike its surroundings.
+            real = resynthesise(real, RESYNTHESES[rng.integers(len(RESYNTHESES) - 1)], rng)
+        return Pair(real, blended.fake, blended.mask)
 
     def _read(
         self, part: str, row: int, work: int, rng: np.random.Generator
