@@ -1,37 +1,29 @@
-"""Make one calibrated checkpoint: `python -m recipes.default_model.finish runs/*/*.ckpt`.
+"""Make a checkpoint of a training: `python -m recipes.default_model.finish RUN/*.ckpt --out FILE`.
 
-Weights of the last epochs of a run are averaged (Izmailov et al., UAI 2018,
-https://arxiv.org/abs/1803.05407), batch statistics too. Probability, threshold and undecided band
-are fitted on the validation sources of `recipes.default_model.sources`.
+Weights of several checkpoints of a run are averaged (Izmailov et al., UAI 2018,
+https://arxiv.org/abs/1803.05407), batch statistics too. What is written is not calibrated:
+`python -m deepfake.calibrate` does that, on whole videos.
 """
 
 import argparse
-import logging
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from deepfake.cli.console import DONE, run
+from deepfake.recipe import InputRecipe
+from preprocessing.types import PreprocessOptions
+from recipes.default_model.validation import MARGIN
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from recipes.default_model.sources import Videos
-
-logger = logging.getLogger(__name__)
-
 NOTE = "The default model: for research only, see MODEL_CARD.md. A score is not evidence by itself."
-FITTED_ON = ("pairs", "real videos", "clips", "DFDC crops", "Celeb-DF", "self_blended", "swapped")
-BLENDS = ("self_blended", "swapped")
-FALSE_ALARMS = 0.05
-TARGET_ERROR = 0.15
+NETWORK = "deepfake.models.multi_stage.MultiStageClassifier"
 HALF_FROM_AXES = 2  # as in deepfake.checkpoints.export, which imports torch
 
 
-def averaged(checkpoints: "Sequence[dict[str, Any]]") -> "dict[str, Tensor]":
+def averaged(checkpoints: "Sequence[Mapping[str, Any]]") -> "dict[str, Tensor]":
     """Return the mean of each tensor of the state dicts; integers are the first one's.
 
     What is released as float16 is rounded to it here, so that it is calibrated as it is shipped.
@@ -49,74 +41,37 @@ def averaged(checkpoints: "Sequence[dict[str, Any]]") -> "dict[str, Tensor]":
     return means
 
 
-def fitting_videos(found: "dict[str, Videos]") -> tuple[list[int], list[float]]:
-    """Return labels and raw scores to calibrate on; of blends every fifth pair, lest they rule."""
-    labels: list[int] = []
-    scores: list[float] = []
-    for name in FITTED_ON:
-        videos = found[name]
-        groups = np.unique(videos.group)
-        chosen = np.isin(videos.group, groups[:: 5 if name in BLENDS else 1])
-        labels += videos.label[chosen].tolist()
-        scores += videos.score[chosen].tolist()
-    return labels, scores
+def settings(image_size: int) -> dict[str, Any]:
+    """Return the plain part of the checkpoint, without a calibration."""
+    recipe = InputRecipe(image_size=image_size, mean=(0.5,) * 3, std=(0.5,) * 3)  # type: ignore[arg-type]
+    options = PreprocessOptions(frames=32, margin=MARGIN, crop_size=320, inside="always")
+    return {
+        "version": 1,
+        "network": {"class_path": NETWORK, "init_args": {"pretrained": True}},
+        "recipe": asdict(recipe),
+        "preprocess": asdict(options),
+        "calibration": None,
+        "aggregation": "worst_person",
+        "frames": 1,
+        "note": NOTE,
+    }
 
 
-def main() -> int:
-    """Write the checkpoint; return the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m recipes.default_model.finish", description=__doc__
-    )
-    add = parser.add_argument
-    add("checkpoints", type=Path, nargs="+", help="of one run; their weights are averaged")
-    add("--out", type=Path, required=True, help="checkpoint to write")
-    add("--train", type=Path, default=Path("data/default_model"), help="of weights.material")
-    add("--clips", type=Path, default=Path("data/clips"), help="preprocessed ../shared/data/clips")
-    add("--crops", type=Path, default=Path("data/crops"), help="preprocessed ../shared/data/crops")
-    add("--cache", type=Path, default=Path("data/default_model/validation"))
+def main() -> None:
+    """Write the checkpoint."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("checkpoints", type=Path, nargs="+", help="of one run; they are averaged")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--image-size", type=int, default=224)
     given = parser.parse_args()
     import torch
 
-    from deepfake import calibration
-    from deepfake.aggregation import by_name
-    from deepfake.checkpoints.loading import load
     from deepfake.checkpoints.settings import KEY
-    from deepfake.checkpoints.tensors import read_tensors
-    from recipes.default_model.select import score
-    from recipes.default_model.sources import per_video, sources
 
-    contents = [dict(read_tensors(path)) for path in given.checkpoints]
-    kept = {KEY: {**contents[-1][KEY], "note": NOTE, "calibration": None}}
-    kept["state_dict"] = averaged(contents)
+    contents = [torch.load(p, map_location="cpu", weights_only=True) for p in given.checkpoints]
     given.out.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(kept, given.out)
-    checkpoint = load(given.out)
-    made = sources(
-        given.train,
-        given.clips,
-        given.crops,
-        recipe=checkpoint.recipe,
-        options=checkpoint.preprocess,
-        cache=given.cache,
-    )
-    rule = by_name(checkpoint.aggregation)
-    found = {source.name: per_video(source, score(checkpoint, source), rule) for source in made}
-    fitted = calibration.fit(
-        *fitting_videos(found), false_alarms=FALSE_ALARMS, target_error=TARGET_ERROR
-    )
-    kept[KEY]["calibration"] = fitted.to_dict()
-    torch.save(kept, given.out)
-    logger.info("%s", fitted)
-    for name, videos in found.items():
-        p = fitted.apply_all(videos.score)
-        for label, word in enumerate(("real", "fake")):
-            mine = p[videos.label == label]
-            verdicts = [fitted.verdict(value) for value in mine.tolist()]
-            counts = ", ".join(f"{n} {verdict}" for verdict, n in Counter(verdicts).items())
-            above = int((mine >= fitted.threshold).sum())
-            logger.info("%s, %s: %s; %d above the threshold", name, word, counts, above)
-    return DONE
+    torch.save({KEY: settings(given.image_size), "state_dict": averaged(contents)}, given.out)
 
 
 if __name__ == "__main__":
-    run(main)
+    main()

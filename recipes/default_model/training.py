@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from pytorch_lightning import Callback, LightningModule, Trainer, seed_everything
 from pytorch_lightning.callbacks import EMAWeightAveraging, ModelCheckpoint
 from torch import Tensor
@@ -190,6 +191,10 @@ def main() -> None:
         default_root_dir=given.out,
     )
     given.out.mkdir(parents=True, exist_ok=True)
+    said = {
+        name: v if isinstance(v, int | float | dict) else str(v) for name, v in vars(given).items()
+    }
+    (given.out / "config.yaml").write_text(yaml.safe_dump(said), encoding="utf-8")
     last = given.out / "last.ckpt"
     trainer.fit(classifier, loader, ckpt_path=last if last.is_file() else None, weights_only=True)
 

@@ -203,9 +203,15 @@ def measure(source: Source, logits: NDArray[np.float64]) -> dict[str, float]:
         "low": interval.low,
         "high": interval.high,
         "left": residual_auroc(label.astype(int), p, looks),
-        "r_size": float(np.corrcoef(score[real], looks[real, 0])[0, 1]),
-        "r_sharpness": float(np.corrcoef(score[real], looks[real, 1])[0, 1]),
+        "r_size": _correlation(score[real], looks[real, 0]),
+        "r_sharpness": _correlation(score[real], looks[real, 1]),
     }
+
+
+def _correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    if a.size < 3 or a.std() == 0 or b.std() == 0:
+        return float("nan")
+    return float(np.corrcoef(a, b)[0, 1])
 
 
 def cached(given: argparse.Namespace) -> dict[str, Source]:

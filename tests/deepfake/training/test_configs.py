@@ -17,7 +17,6 @@ SMALL_ENCODER = {
 }
 SMALL: dict[str, dict[str, object]] = {  # what makes the network small; the size of its input
     "default": {**SMALL_VIT, "image_size": 64},
-    "default_model": {**SMALL_VIT, "image_size": 64},
     "cpu_small": {**SMALL_VIT, "image_size": 64},
     "efficient_vit": {**SMALL_VIT, "image_size": 64, "patch_size": 2},
     "cross_efficient_vit": {
