@@ -25,10 +25,10 @@ def damaged(image: Image, rng: np.random.Generator) -> Image:
     if rng.random() < 0.3:
         image = _resampled(image, rng)
     choice = rng.random()
-    if choice < 0.45:
+    if choice < 0.4:
         image = _jpeg(image, int(rng.integers(40, 101)))
-    elif choice < 0.7:
-        image = recompress_video([image], crf=int(rng.integers(18, 36)))[0]
+    elif choice < 0.72:
+        image = recompress_video([image], crf=int(rng.integers(18, 41)))[0]
     return image
 
 
