@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
@@ -107,6 +107,7 @@ def extract_faces(
     """
     report = ReadReport()
     if is_image(path):
+        options = replace(options, inside="always")
         info, frame = read_photograph(path, limits)
         report.wanted = report.read = 1
         frames: Iterable[Frame] = [frame]
@@ -178,6 +179,7 @@ def crop_known(
                 margin=options.margin,
                 shape=options.crop,
                 max_size=options.crop_size,
+                inside=options.inside == "always",
             )
             faces.append(Face(number, detection, *crop))
     if wanted and report.read == 0:
@@ -253,6 +255,7 @@ def _look_at(
                 margin=options.margin,
                 shape=options.crop,
                 max_size=options.crop_size,
+                inside=options.inside == "always",
             )
             crop = crop if shrink is None else shrink(crop)
             looks.crops[id(detection)] = (crop, region)

@@ -8,6 +8,7 @@ the face detector. The undamaged scores that a drop is measured from are of the 
 import zlib
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -68,6 +69,8 @@ def score_damaged(
         VideoError: The video is not there any more or cannot be read.
     """
     options = read_options(folder)
+    if is_image(record.video.path):
+        options = replace(options, inside="always")
     conditions = [
         (UNDAMAGED, 0),
         *((kind, k + 1) for kind in LEVELS for k in range(len(LEVELS[kind]))),
@@ -130,6 +133,11 @@ def _stretches(path: Path, chosen: Sequence[int]) -> Iterator[tuple[int, list[Im
 def _cut(image: Image, crop: FaceCrop, options: PreprocessOptions) -> Image:
     detection = Detection(crop.frame, crop.time_s, crop.box, crop.score, crop.landmarks)
     face, _ = crop_face(
-        image, detection, margin=options.margin, shape=options.crop, max_size=options.crop_size
+        image,
+        detection,
+        margin=options.margin,
+        shape=options.crop,
+        max_size=options.crop_size,
+        inside=options.inside == "always",
     )
     return face
