@@ -8,6 +8,7 @@ if TYPE_CHECKING:
         DeepfakeError,
         LeakError,
         ManifestError,
+        SourceError,
         VideoError,
     )
     from deepfake.inference import VideoPredictor
@@ -26,6 +27,7 @@ __all__ = [
     "ManifestError",
     "CheckpointError",
     "LeakError",
+    "SourceError",
 ]
 
 

@@ -2,7 +2,14 @@
 
 from preprocessing.errors import DeepfakeError, ManifestError, VideoError
 
-__all__ = ["DeepfakeError", "ManifestError", "VideoError", "CheckpointError", "LeakError"]
+__all__ = [
+    "DeepfakeError",
+    "ManifestError",
+    "VideoError",
+    "CheckpointError",
+    "LeakError",
+    "SourceError",
+]
 
 
 class CheckpointError(DeepfakeError):
@@ -11,3 +18,7 @@ class CheckpointError(DeepfakeError):
 
 class LeakError(DeepfakeError):
     """A split with the same person, video or near-duplicate on two sides."""
+
+
+class SourceError(DeepfakeError):
+    """A folder or a list of labels that cannot be read as a data set."""

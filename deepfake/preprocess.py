@@ -1,6 +1,7 @@
 """Find the faces in videos and cut them out: `python -m deepfake.preprocess videos/`."""
 
 import argparse
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from preprocessing.types import PreprocessOptions, Video
 
 DEFAULT_OUT = Path("data/faces")
+logger = logging.getLogger(__name__)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -74,6 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         roots = [] if arguments.labels else [Path(given) for given in arguments.videos]
         print(summary(videos, roots, arguments.source))
         return DONE
+    _tell_labels(videos)
     lock = ".lock" if count == 1 else f".lock-{number}-of-{count}"
     report = _work(videos[number::count], arguments, options, lock)
     _tell(report, arguments.out)
@@ -81,6 +84,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not failed:
         return DONE
     return SOME_FAILED if report.done else NOTHING_DONE
+
+
+def _tell_labels(videos: "Sequence[Video]") -> None:
+    """Say before hours of work that videos without a label will teach nothing."""
+    unknown = sum(video.label is None for video in videos)
+    if unknown:
+        some = f"{len(videos) - unknown} of {len(videos)} videos get"
+        logger.warning(
+            "%s a label: without one a video cannot be trained on or evaluated. Put videos below "
+            "real/ and fake/, or give --labels CSV.",
+            some if unknown < len(videos) else "no video gets",
+        )
 
 
 def _options(arguments: argparse.Namespace) -> "PreprocessOptions":

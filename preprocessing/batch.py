@@ -10,7 +10,7 @@ from preprocessing.errors import DeepfakeError
 from preprocessing.limits import DEFAULT, Limits
 from preprocessing.pipeline import crop_known, detector_for, extract_faces
 from preprocessing.types import Detection, PreprocessOptions, Track, Video
-from preprocessing.video.read import index_frames
+from preprocessing.video.index import index_frames
 from preprocessing.workers.local import MEMORY_BYTES, TIMEOUT_S, Outcome, run_local
 
 NO_FACE = "faces"  # the stage of a video that is fine but shows nobody

@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -19,16 +19,19 @@ from preprocessing.limits import DEFAULT, Limits
 from preprocessing.people.appearance import is_cut, look_of, scene_of
 from preprocessing.people.recognition import recogniser
 from preprocessing.people.tracking import SeenFace, SeenFrame, link
-from preprocessing.types import Box, Detection, Face, Frame, Image, PreprocessOptions, Track
-from preprocessing.video.read import (
+from preprocessing.types import (
+    Box,
+    Detection,
+    Face,
+    Frame,
+    Image,
+    PreprocessOptions,
     ReadReport,
+    Track,
     VideoInfo,
-    evenly_spaced,
-    index_frames,
-    is_image,
-    read_frames,
-    read_photograph,
 )
+from preprocessing.video.index import evenly_spaced, index_frames
+from preprocessing.video.read import read_frames
 
 MIN_TRACK_SHARE = 0.1  # of the frames; shorter tracks are mostly no faces
 MIN_BRIGHTNESS = 20.0  # mean of 0..255 inside the box: darker faces are silhouettes
@@ -47,6 +50,7 @@ class Extraction:
         rejected: Faces found but left out, by reason.
         cuts_s: Times at which a new scene starts, in seconds.
         stride: Of the frames read, every so manieth was kept, to bound memory; 1 for all.
+        sizes: Width and height of the frames looked at, in pixels; they may change on the way.
     """
 
     info: VideoInfo
@@ -56,6 +60,7 @@ class Extraction:
     rejected: dict[str, int] = field(default_factory=dict)
     cuts_s: tuple[float, ...] = ()
     stride: int = 1
+    sizes: dict[int, tuple[int, int]] = field(default_factory=dict)
 
 
 def make_detector(options: PreprocessOptions, device: str = "cpu") -> FaceDetector:
@@ -106,25 +111,21 @@ def extract_faces(
         VideoError: The file cannot be used, is over a limit, or no frame of it can be decoded.
     """
     report = ReadReport()
-    if is_image(path):
-        options = replace(options, inside="always")
-        info, frame = read_photograph(path, limits)
-        report.wanted = report.read = 1
-        frames: Iterable[Frame] = [frame]
-    else:
-        index = index_frames(path, limits)
-        info = index.info
-        count = options.frames
-        if fps is not None:
-            last = info.duration_s if end_s is None else min(end_s, info.duration_s)
-            count = max(1, round((last - max(start_s, 0.0)) * fps))
-        positions = evenly_spaced(index.times_s, count, start_s=start_s, end_s=end_s)
-        if not positions:
-            raise VideoError(
-                f"{path.name} has no frame between {start_s:g} s and {end_s} s; "
-                f"it lasts {info.duration_s:.1f} s"
-            )
-        frames = read_frames(path, index, positions, report, limits, device)
+    index = index_frames(path, limits)
+    info = index.info
+    count = options.frames
+    if fps is not None:
+        last = info.duration_s if end_s is None else min(end_s, info.duration_s)
+        count = max(1, round((last - max(start_s, 0.0)) * fps))
+    if index.still is not None:
+        start_s, end_s = 0.0, None
+    positions = evenly_spaced(index.times_s, count, start_s=start_s, end_s=end_s)
+    if not positions:
+        raise VideoError(
+            f"{path.name} has no frame between {start_s:g} s and {end_s} s; "
+            f"it lasts {info.duration_s:.1f} s"
+        )
+    frames = read_frames(path, index, positions, report, limits, device)
     looks = _look_at(
         frames, options, detector, limits, shrink, math.inf if fps is None else MAX_CROP_BYTES
     )
@@ -141,7 +142,8 @@ def extract_faces(
         for detection in track.detections
     )
     rejected = dict(looks.rejected + left_out)
-    return Extraction(info, report, tracks, faces, rejected, tuple(looks.cuts), looks.stride)
+    cuts = tuple(looks.cuts)
+    return Extraction(info, report, tracks, faces, rejected, cuts, looks.stride, looks.sizes)
 
 
 def crop_known(
@@ -179,7 +181,6 @@ def crop_known(
                 margin=options.margin,
                 shape=options.crop,
                 max_size=options.crop_size,
-                inside=options.inside == "always",
             )
             faces.append(Face(number, detection, *crop))
     if wanted and report.read == 0:
@@ -196,16 +197,19 @@ class _Looks:
     crops: dict[int, tuple[Image, Box]] = field(default_factory=dict)
     rejected: Counter[str] = field(default_factory=Counter)
     cuts: list[float] = field(default_factory=list)
+    sizes: dict[int, tuple[int, int]] = field(default_factory=dict)
     stride: int = 1
     held: int = 0
 
     def shots(self, frames: Iterable[Frame]) -> Iterator[Shot]:
         """Yield every `stride`th frame; note where scenes start."""
         scene: NDArray[np.float32] | None = None
-        cut = False
+        cut, size = False, (0, 0)
         for number, frame in enumerate(frames):
             before, scene = scene, scene_of(frame.image)
-            if before is not None and is_cut(before, scene):
+            size_before, size = size, (frame.image.shape[1], frame.image.shape[0])
+            self.sizes[frame.index] = size
+            if before is not None and (size != size_before or is_cut(before, scene)):
                 self.cuts.append(frame.time_s)
                 cut = True
             if number % self.stride == 0:
@@ -255,7 +259,6 @@ def _look_at(
                 margin=options.margin,
                 shape=options.crop,
                 max_size=options.crop_size,
-                inside=options.inside == "always",
             )
             crop = crop if shrink is None else shrink(crop)
             looks.crops[id(detection)] = (crop, region)

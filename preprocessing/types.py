@@ -59,6 +59,91 @@ class Frame:
     image: Image
 
 
+@dataclass(frozen=True)
+class VideoInfo:
+    """What the container says of a video, and what is really in it.
+
+    Args:
+        width: Width as stored, before rotation and stretching, in pixels.
+        height: Height as stored, in pixels.
+        fps: Mean frame rate, in frames per second.
+        duration_s: From the first to the end of the last frame present, in seconds.
+        codec: Such as "h264".
+        pixel_format: Such as "yuv420p".
+        bit_rate: Of the whole file, in bits per second.
+        file_bytes: Size of the file.
+        frames: Frames present.
+        declared_frames: Frames that the header promises; 0 where it does not say.
+        complete: Share of what the header promises that is in the file, in [0, 1].
+    """
+
+    width: int
+    height: int
+    fps: float
+    duration_s: float
+    codec: str
+    pixel_format: str
+    bit_rate: int
+    file_bytes: int
+    frames: int
+    declared_frames: int
+    complete: float = 1.0
+
+
+@dataclass
+class ReadReport:
+    """What happened while reading: counts, filled in as frames come.
+
+    Args:
+        wanted: Frames asked for.
+        read: Frames given.
+        corrupt: Frames not given: damaged, or made of frames that could not be decoded.
+        errors: Packets that the decoder refused.
+    """
+
+    wanted: int = 0
+    read: int = 0
+    corrupt: int = 0
+    errors: int = 0
+
+    @property
+    def fraction(self) -> float:
+        """Share of the frames asked for that could be read, in [0, 1]."""
+        return self.read / self.wanted if self.wanted else 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class FrameIndex:
+    """The frames of a video in the order shown, and what must be decoded for each.
+
+    Packets are numbered in the order of the file, which is the order of decoding.
+
+    Args:
+        info: What is known of the video.
+        times_s: When each frame is shown, in seconds from the first; increasing.
+        packets: The packet of each frame.
+        begins: For each packet, the one from which to decode; -1 where nothing that came before
+            lets it be decoded whole.
+        corrupt: Packets of which bytes are missing.
+        counted: Only the order in which the decoder gives frames tells their times.
+        parts: First packet of each stretch of one clock.
+        origins_s: What the clock of each part shows at second 0.
+        is_picture: A photograph, or an animation that Pillow reads.
+        still: The photograph.
+    """
+
+    info: VideoInfo
+    times_s: NDArray[np.float64]
+    packets: NDArray[np.int64]
+    begins: NDArray[np.int64]
+    corrupt: frozenset[int] = frozenset()
+    counted: bool = False
+    parts: tuple[int, ...] = (0,)
+    origins_s: tuple[float, ...] = (0.0,)
+    is_picture: bool = False
+    still: Image | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class Detection:
     """A face in one frame.

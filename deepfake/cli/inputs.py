@@ -1,22 +1,22 @@
 """Which files a person means: files, folders and patterns."""
 
 import glob
+import logging
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from deepfake.errors import DeepfakeError
-from preprocessing.video.images import IMAGE_SUFFIXES
-from preprocessing.video.read import VIDEO_SUFFIXES
+from preprocessing.video.files import SUFFIXES, sorted_out
 
-SUFFIXES = VIDEO_SUFFIXES | IMAGE_SUFFIXES
+logger = logging.getLogger(__name__)
 
 
 def find_clips(given: Sequence[str]) -> list[Path]:
     """Return the files that arguments name, in their order, each once.
 
     A file counts whatever its name, since its content decides; of a folder, the videos and
-    photographs in it and below, sorted by name.
+    photographs in it and below, sorted by name. What is left out of it is counted in one line.
 
     Raises:
         DeepfakeError: Nothing was found at all, or one is an address on the web.
@@ -31,7 +31,10 @@ def find_clips(given: Sequence[str]) -> list[Path]:
                 "makes verdicts less sure."
             )
         if path.is_dir():
-            clips += sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
+            found, left_out = sorted_out(path)
+            clips += sorted(file for file, _ in found)
+            if left_out:
+                logger.warning(left_out)
         elif not path.exists() and glob.has_magic(text):
             clips += sorted(Path(match) for match in glob.glob(text, recursive=True))  # noqa: PTH207
         else:

@@ -9,9 +9,9 @@ import av
 import cv2
 import numpy as np
 
-from deepfake.data.sources.base import SourceError, walk
+from deepfake.errors import SourceError
 from preprocessing.types import Image
-from preprocessing.video.images import IMAGE_SUFFIXES
+from preprocessing.video.files import IMAGE_SUFFIXES, walk
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,6 @@ the face detector. The undamaged scores that a drop is measured from are of the 
 import zlib
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -22,7 +21,7 @@ from deepfake.recipe import InputRecipe
 from preprocessing.crops.cropping import crop_face
 from preprocessing.crops.manifest import VideoRecord, read_options
 from preprocessing.types import Detection, FaceCrop, Image, PreprocessOptions
-from preprocessing.video.read import index_frames, is_image, read_frames, read_photograph
+from preprocessing.video import index_frames, read_frames
 
 FRAMES = 8  # per video
 STRETCH = 12  # frames that are encoded up to the one looked at, so that it has real references
@@ -69,8 +68,6 @@ def score_damaged(
         VideoError: The video is not there any more or cannot be read.
     """
     options = read_options(folder)
-    if is_image(record.video.path):
-        options = replace(options, inside="always")
     conditions = [
         (UNDAMAGED, 0),
         *((kind, k + 1) for kind in LEVELS for k in range(len(LEVELS[kind]))),
@@ -116,15 +113,11 @@ def _some(frames: Sequence[int]) -> list[int]:
 
 def _stretches(path: Path, chosen: Sequence[int]) -> Iterator[tuple[int, list[Image]]]:
     """Yield each chosen frame's number with the frames up to it, itself last."""
-    if is_image(path):
-        _, photograph = read_photograph(path)
-        yield 0, [photograph.image]
-        return
     index = index_frames(path)
     needed = {p for frame in chosen for p in range(max(0, frame - STRETCH + 1), frame + 1)}
     wanted = set(chosen)
     held: deque[tuple[int, Image]] = deque(maxlen=STRETCH)
-    for frame in read_frames(path, index, sorted(p for p in needed if p < len(index.pts))):
+    for frame in read_frames(path, index, sorted(p for p in needed if p < len(index.times_s))):
         held.append((frame.index, frame.image))
         if frame.index in wanted:
             yield frame.index, [image for p, image in held if p > frame.index - STRETCH]
@@ -133,11 +126,6 @@ def _stretches(path: Path, chosen: Sequence[int]) -> Iterator[tuple[int, list[Im
 def _cut(image: Image, crop: FaceCrop, options: PreprocessOptions) -> Image:
     detection = Detection(crop.frame, crop.time_s, crop.box, crop.score, crop.landmarks)
     face, _ = crop_face(
-        image,
-        detection,
-        margin=options.margin,
-        shape=options.crop,
-        max_size=options.crop_size,
-        inside=options.inside == "always",
+        image, detection, margin=options.margin, shape=options.crop, max_size=options.crop_size
     )
     return face

@@ -1,7 +1,9 @@
 """The clip again, with a box, name and score at each face and a timeline along the bottom."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,9 +18,12 @@ from deepfake.report.verdict_page import file_stem
 from deepfake.timeline import Timeline
 from deepfake.types import Verdict, shown
 from preprocessing.errors import VideoError
+from preprocessing.limits import Limits
 from preprocessing.pipeline import Extraction
-from preprocessing.types import Box, Image, Track
-from preprocessing.video.read import is_image, read_photograph
+from preprocessing.types import Box, Frame, FrameIndex, Image, Track
+from preprocessing.video import index_frames, read_frames
+from preprocessing.video.container import opened
+from preprocessing.video.index import BACK_S
 
 if TYPE_CHECKING:
     from deepfake.inference import VideoPredictor
@@ -27,6 +32,8 @@ COLOURS = {"fake": (230, 60, 50), "real": (60, 170, 100), "undecided": (225, 160
 IN_MP4 = frozenset(("aac", "mp3", "ac3", "eac3", "opus", "flac", "alac"))
 CRF = "20"  # of libx264: no visible loss
 TO_MP4 = ".mp4"
+CLOCK = 90_000  # ticks a second
+TRUSTED = Limits(pixels=2**31 - 1, duration_s=1e9, decoded_bytes=2**62)  # it was judged already
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +51,12 @@ class Overlay:
     calibration: Calibration
     cuts_s: Sequence[float]
     duration_s: float
+
+    def on(self, size: tuple[int, int], sizes: Mapping[int, tuple[int, int]]) -> "Overlay":
+        """Return what is drawn on frames of one size (width, height), made of those of others."""
+        return replace(
+            self, people=[(_fitted(track, size, sizes), line) for track, line in self.people]
+        )
 
     def draw(self, image: Image, time_s: float, bar: Image | None) -> Image:
         """Return a frame (H, W, 3) with what is known of that time; the input is not changed."""
@@ -103,16 +116,17 @@ def annotate(
     )
     source = Path(verdict.video)
     stem = file_stem(verdict)
-    if is_image(source):
-        _, frame = read_photograph(source)
-        drawn = overlay.draw(frame.image, 0.0, None)
+    index = index_frames(source, TRUSTED)
+    frames = read_frames(source, index, range(len(index.times_s)), limits=TRUSTED)
+    if index.still is not None:
+        drawn = overlay.draw(next(frames).image, 0.0, None)
         target = folder / f"{stem}.png"
         done, data = cv2.imencode(".png", cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))
         assert done
         target.write_bytes(data.tobytes())
         return target
     try:
-        return _write_video(source, folder, stem, overlay)
+        return _write_video(source, index, frames, folder / stem, overlay, extraction.sizes)
     except FFmpegError as error:
         raise VideoError(f"{source.name} cannot be annotated ({error.strerror})") from error
 
@@ -129,83 +143,124 @@ def box_at(track: Track, time_s: float, cuts_s: Sequence[float]) -> Box | None:
     return (x0, y0, x1, y1)
 
 
-def _write_video(source: Path, folder: Path, stem: str, overlay: Overlay) -> Path:
-    with av.open(str(source), metadata_errors="replace") as given:
-        video = given.streams.video[0]
-        audio = given.streams.audio[0] if given.streams.audio else None
+def _write_video(
+    source: Path,
+    index: FrameIndex,
+    frames: Iterator[Frame],
+    stem: Path,
+    overlay: Overlay,
+    sizes: Mapping[int, tuple[int, int]],
+) -> Path:
+    with _sound_of(source, index) as audio:
         fits = audio is None or audio.codec_context.name in IN_MP4
-        target = folder / f"{stem}{TO_MP4 if fits else '.mkv'}"
-        partial = folder / f".{target.name}.part{target.suffix}"
+        target = stem.with_name(f"{stem.name}{TO_MP4 if fits else '.mkv'}")
+        partial = target.with_name(f".{target.name}.part{target.suffix}")
         try:
             with av.open(str(partial), "w") as made:
-                _copy(given, made, video, audio, overlay)
+                _write(made, index, frames, audio, overlay, sizes)
             partial.replace(target)
         finally:
             partial.unlink(missing_ok=True)
     return target
 
 
-def _copy(
-    given: "av.container.InputContainer",
+@contextmanager
+def _sound_of(source: Path, index: FrameIndex) -> Iterator["av.AudioStream | None"]:
+    """Open the sound of a clip; a picture has none."""
+    if index.is_picture:
+        yield None
+        return
+    with opened(source, TRUSTED) as given:
+        audio = given.streams.best("audio")
+        assert audio is None or isinstance(audio, av.AudioStream)
+        yield audio
+
+
+def _write(
     made: "av.container.OutputContainer",
-    video: "av.VideoStream",
+    index: FrameIndex,
+    frames: Iterator[Frame],
     audio: "av.AudioStream | None",
     overlay: Overlay,
+    sizes: Mapping[int, tuple[int, int]],
 ) -> None:
-    out = made.add_stream("libx264", rate=video.average_rate or 25)
+    out = made.add_stream("libx264", rate=Fraction(index.info.fps or 25).limit_denominator(1001))
     assert isinstance(out, av.VideoStream)
     out.pix_fmt = "yuv420p"
     out.options = {"crf": CRF, "preset": "veryfast"}
-    out.codec_context.time_base = video.time_base or Fraction(1, 90_000)
-    sound = None if audio is None else made.add_stream_from_template(audio)
-    first: int | None = None
-    last: int | None = None
+    out.codec_context.time_base = Fraction(1, CLOCK)
+    sound = _shifted(audio, made.add_stream_from_template(audio), index) if audio else iter(())
+    waiting: tuple[float, av.Packet[Any]] | None = None
     bar: Image | None = None
-    early: list[av.Packet[Any]] = []  # sound before the first frame, which gives the size
-    streams = [stream for stream in (video, audio) if stream is not None]
-    for packet in given.demux(streams):
-        if sound is not None and packet.stream.type == "audio":
-            if packet.dts is not None:
-                packet.stream = sound
-                early.append(packet)
-            if first is not None:
-                made.mux(early)
-                early = []
-            continue
-        for frame in _decoded(packet):
-            if frame.pts is None or (last is not None and frame.pts <= last):
-                continue
-            image = _upright_and_even(frame)
-            if first is None:
-                first = frame.pts
-                out.height, out.width = image.shape[:2]
-                bar = overlay.bar(*image.shape[:2])
-            elif image.shape[:2] != (out.height, out.width):
-                image = np.asarray(cv2.resize(image, (out.width, out.height)), np.uint8)
-            time_s = float((frame.pts - first) * video.time_base) if video.time_base else 0.0
-            drawn = av.VideoFrame.from_ndarray(overlay.draw(image, time_s, bar), format="rgb24")
-            drawn.pts, drawn.time_base = frame.pts, video.time_base
-            last = frame.pts
-            made.mux(out.encode(drawn))
-    if first is not None:
-        made.mux(early)
+    last = -1
+    for frame in frames:
+        if last < 0:
+            height, width = (side + side % 2 for side in frame.image.shape[:2])
+            out.width, out.height = width, height  # even, as the encoder needs them
+            overlay = overlay.on((width, height), sizes)
+            bar = overlay.bar(height, width)
+        pts = max(round(frame.time_s * CLOCK), last + 1)
+        drawn = overlay.draw(_on(frame.image, (width, height)), frame.time_s, bar)
+        last, shown = pts, av.VideoFrame.from_ndarray(drawn, format="rgb24")
+        shown.pts, shown.time_base = pts, Fraction(1, CLOCK)
+        made.mux(out.encode(shown))
+        while (waiting := waiting or next(sound, None)) and waiting[0] <= frame.time_s:
+            made.mux(waiting[1])
+            waiting = None
+    if last >= 0:
         made.mux(out.encode())
+        made.mux([packet for _, packet in ([waiting] if waiting else []) + list(sound)])
 
 
-def _decoded(packet: "av.Packet[Any]") -> Iterator["av.VideoFrame"]:
-    try:
-        for frame in packet.decode():
-            assert isinstance(frame, av.VideoFrame)
-            yield frame
-    except FFmpegError:
-        return  # a damaged packet is left out, as it was when the clip was judged
+def _shifted(
+    audio: "av.AudioStream", stream: "av.AudioStream", index: FrameIndex
+) -> Iterator[tuple[float, "av.Packet[Any]"]]:
+    """Yield the sound's packets and their times, on the clock on which the first frame is at 0."""
+    base = float(audio.time_base or 1)
+    part, before = 0, -math.inf
+    for packet in audio.container.demux(audio):
+        if packet.dts is None:
+            continue
+        stamp = packet.dts * base
+        if stamp < before - BACK_S:
+            part = min(part + 1, len(index.origins_s) - 1)
+        before = stamp
+        shift = round(index.origins_s[part] / base)
+        packet.dts -= shift
+        packet.pts = packet.dts if packet.pts is None else packet.pts - shift
+        packet.stream = stream
+        yield packet.dts * base, packet
 
 
-def _upright_and_even(frame: "av.VideoFrame") -> Image:
-    """Return a frame as it is shown, with even sides, as the encoder needs them."""
-    image = np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90) % 4)
-    height, width = image.shape[:2]
-    return np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+def _fit(size: tuple[int, int], canvas: tuple[int, int]) -> tuple[float, int, int]:
+    """Return scale and place (x, y) of a frame in the middle of another size, as players do it."""
+    if all(0 <= b - a <= 1 for a, b in zip(size, canvas, strict=True)):
+        return 1.0, 0, 0
+    scale = min(b / a for a, b in zip(size, canvas, strict=True))
+    x, y = (round((b - a * scale) / 2) for a, b in zip(size, canvas, strict=True))
+    return scale, x, y
+
+
+def _fitted(track: Track, canvas: tuple[int, int], sizes: Mapping[int, tuple[int, int]]) -> Track:
+    found = []
+    for detection in track.detections:
+        scale, x, y = _fit(sizes.get(detection.frame, canvas), canvas)
+        x0, y0, x1, y1 = (edge * scale for edge in detection.box)
+        found.append(replace(detection, box=(x0 + x, y0 + y, x1 + x, y1 + y)))
+    return replace(track, detections=tuple(found))
+
+
+def _on(image: Image, canvas: tuple[int, int]) -> Image:
+    """Return a frame on a canvas (width, height); a line is repeated where one is missing."""
+    width, height = canvas
+    size = (image.shape[1], image.shape[0])
+    scale, x, y = _fit(size, canvas)
+    if scale == 1.0 and not x and not y:
+        return np.pad(image, ((0, height - size[1]), (0, width - size[0]), (0, 0)), mode="edge")
+    inner = (min(width, round(size[0] * scale)), min(height, round(size[1] * scale)))
+    whole = np.zeros((height, width, 3), np.uint8)
+    whole[y : y + inner[1], x : x + inner[0]] = cv2.resize(image, inner)
+    return whole
 
 
 def _draw_face(image: Image, box: Box, text: str, colour: tuple[int, int, int]) -> None:

@@ -22,8 +22,7 @@ import pyarrow.parquet as pq
 
 from preprocessing.errors import ManifestError
 from preprocessing.options import options_from_dict
-from preprocessing.types import Detection, FaceCrop, PreprocessOptions, Split, Video
-from preprocessing.video.read import VideoInfo
+from preprocessing.types import Detection, FaceCrop, PreprocessOptions, Split, Video, VideoInfo
 
 MANIFEST = "manifest.parquet"
 OPTIONS = "options.json"

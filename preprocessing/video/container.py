@@ -12,6 +12,7 @@ from av.error import FFmpegError
 
 from preprocessing.errors import VideoError
 from preprocessing.limits import Limits
+from preprocessing.video.shown import shown_size
 
 # Containers of one file. Playlists (HLS, DASH, concat) and file name patterns would open others.
 DEMUXERS = (
@@ -75,30 +76,42 @@ def file_bytes(path: Path) -> int:
     return size
 
 
-def first_stream(
+def shown_stream(
     container: "av.container.InputContainer", path: Path, limits: Limits
 ) -> "av.VideoStream":
-    """Return the first stream of moving pictures; cover art does not count.
+    """Return the stream of moving pictures that is shown: the default, the largest, the first.
+
+    Cover art, thumbnails and tracks of one picture beside a longer one do not count.
 
     Raises:
         VideoError: There is none, or its frames have no size or too large a one.
     """
+    kinds = av.stream.Disposition
+    aside = kinds.attached_pic | kinds.timed_thumbnails | kinds.still_image | kinds.dependent
     pictures = [stream for stream in container.streams.video if stream.codec_context is not None]
-    attached = av.stream.Disposition.attached_pic
-    moving = [stream for stream in pictures if not stream.disposition & attached]
+    moving = [stream for stream in pictures if not stream.disposition & aside]
     if not moving:
-        kinds = ", ".join(sorted({stream.type for stream in container.streams}))
-        raise VideoError(f"{path.name} has no video stream (found: {kinds or 'nothing'})")
-    stream = moving[0]
+        found = ", ".join(sorted({stream.type for stream in container.streams}))
+        raise VideoError(f"{path.name} has no video stream (found: {found or 'nothing'})")
+    stream = max(
+        moving,
+        key=lambda stream: (
+            stream.frames != 1,
+            bool(stream.disposition & kinds.default),
+            stream.width * stream.height,
+            -stream.index,
+        ),
+    )
     if stream.width < 1 or stream.height < 1:
         # So it is also where a decoder refused, while probing, to go over the limit.
         raise VideoError(
             f"{path.name} has frames of no size, or of more than the limit of {limits.pixels:,} "
             "pixels"
         )
-    if stream.width * stream.height > limits.pixels:
+    width, height = shown_size(stream.width, stream.height, stream.sample_aspect_ratio)
+    if width * height > limits.pixels:
         raise VideoError(
-            f"{path.name} has frames of {stream.width}x{stream.height} pixels, over the limit of "
+            f"{path.name} has frames of {width}x{height} pixels, over the limit of "
             f"{limits.pixels:,}. If you trust it, raise --max-pixels."
         )
     return stream
@@ -121,8 +134,11 @@ def complete(
         end_s: End of the last of them, in seconds.
         limits: A promise of more than their duration is no promise.
     """
-    if stream.frames > 0:
-        return min(1.0, packets / stream.frames)
+    promised_frames = stream.frames
+    if "mov" in container.format.name and promised_frames:  # an edit list leaves some out
+        promised_frames = len(stream.index_entries) or promised_frames
+    if promised_frames > 0:
+        return min(1.0, packets / promised_frames)
     # Other containers estimate their duration from what is there, so it says nothing.
     if not {"matroska", "mov"} & set(container.format.name.split(",")):
         return 1.0

@@ -1,4 +1,4 @@
-"""Crops as image files, and which files are photographs."""
+"""Crops as image files."""
 
 import cv2
 import numpy as np
@@ -6,7 +6,6 @@ import numpy as np
 from preprocessing.errors import VideoError
 from preprocessing.types import Image
 
-IMAGE_SUFFIXES = frozenset([".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"])
 JPEG_QUALITY = 95
 # Differences to the pixel above, in runs of equal ones: half the time of zlib's fastest level at
 # the same size. OpenCV before 4.12 does not let choose the filter, and then gains little.

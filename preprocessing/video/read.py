@@ -1,233 +1,26 @@
-"""Reading videos: true presentation times, little memory, no frame decoded that nobody asked for.
+"""Decoding the frames wanted, and as little else as they are made of."""
 
-A first pass reads the packets without decoding them. It gives the presentation time of every
-frame, whatever the header says of duration and frame rate, and where the key frames are. The second
-pass decodes only the stretches between a key frame and the last frame wanted after it.
-"""
-
-import bisect
+import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from av.error import FFmpegError
-from numpy.typing import NDArray
 
 from preprocessing.errors import VideoError
 from preprocessing.limits import DEFAULT, Limits
-from preprocessing.types import Frame, Image
-from preprocessing.video.container import complete, file_bytes, first_stream, opened
-from preprocessing.video.images import IMAGE_SUFFIXES
+from preprocessing.types import Frame, FrameIndex, ReadReport
+from preprocessing.video.container import opened, shown_stream
+from preprocessing.video.photographs import read_picture
+from preprocessing.video.shown import shown
 
 if TYPE_CHECKING:
     import av
 
-VIDEO_SUFFIXES = frozenset(
-    (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".gif")
-)
-MAX_PACKETS = 20_000_000  # four days at 60 frames a second
-
-
-@dataclass(frozen=True)
-class VideoInfo:
-    """What the container says of a video, and what is really in it.
-
-    Args:
-        width: Width as stored, before rotation, in pixels.
-        height: Height as stored, in pixels.
-        fps: Mean frame rate, in frames per second.
-        duration_s: From the first to the end of the last frame present, in seconds.
-        codec: Such as "h264".
-        pixel_format: Such as "yuv420p".
-        bit_rate: Of the whole file, in bits per second.
-        file_bytes: Size of the file.
-        frames: Frames present.
-        declared_frames: Frames that the header promises; 0 where it does not say.
-        complete: Share of what the header promises that is in the file, in [0, 1].
-    """
-
-    width: int
-    height: int
-    fps: float
-    duration_s: float
-    codec: str
-    pixel_format: str
-    bit_rate: int
-    file_bytes: int
-    frames: int
-    declared_frames: int
-    complete: float = 1.0
-
-
-@dataclass
-class ReadReport:
-    """What happened while reading: counts, filled in as frames come.
-
-    Args:
-        wanted: Frames asked for.
-        read: Frames given.
-        corrupt: Frames that the decoder marked as damaged; they are not given.
-        errors: Packets that the decoder refused.
-    """
-
-    wanted: int = 0
-    read: int = 0
-    corrupt: int = 0
-    errors: int = 0
-
-    @property
-    def fraction(self) -> float:
-        """Share of the frames asked for that could be read, in [0, 1]."""
-        return self.read / self.wanted if self.wanted else 0.0
-
-
-@dataclass(frozen=True)
-class FrameIndex:
-    """The frames of a video in presentation order.
-
-    Args:
-        info: What is known of the video.
-        pts: Presentation time stamps, increasing, in units of the stream's time base.
-        times_s: The same in seconds from the first frame.
-        groups: For each frame, the number of the stretch (key frame to key frame) to decode from.
-    """
-
-    info: VideoInfo
-    pts: NDArray[np.int64]
-    times_s: NDArray[np.float64]
-    groups: NDArray[np.int64]
-
-
-@dataclass
-class _Packets:
-    found: int = 0  # also those of no use: without time, empty, cut off by an edit list
-    stamps: list[int] = field(default_factory=list)
-    groups: list[int] = field(default_factory=list)
-    key_stamps: list[int] = field(default_factory=list)
-
-
-def _read_packets(
-    container: "av.container.InputContainer", stream: "av.VideoStream", path: Path
-) -> _Packets:
-    packets = _Packets()
-    group = -1
-    try:
-        for packet in container.demux(stream):
-            stamp = packet.pts if packet.pts is not None else packet.dts
-            packets.found += stamp is not None
-            if stamp is None or packet.is_discard or packet.size == 0:
-                continue
-            if packet.is_keyframe or group < 0:
-                group += 1
-                packets.key_stamps.append(stamp)
-            # A frame shown before its key frame (open GOP) needs the stretch before as well.
-            packets.stamps.append(stamp)
-            packets.groups.append(
-                group if stamp >= packets.key_stamps[group] else max(group - 1, 0)
-            )
-            if len(packets.stamps) > MAX_PACKETS:
-                raise VideoError(f"{path.name} has more than {MAX_PACKETS:,} frames")
-    except FFmpegError:
-        pass  # what came before a truncation counts; the header's promise is kept beside it
-    return packets
-
-
-def index_frames(path: Path, limits: Limits = DEFAULT) -> FrameIndex:
-    """List the frames of a video without decoding them.
-
-    Raises:
-        VideoError: The file is missing, empty, no video, over a limit, or has no frame.
-    """
-    size = file_bytes(path)
-    with opened(path, limits) as container:
-        stream = first_stream(container, path, limits)
-        packets = _read_packets(container, stream, path)
-        if not packets.stamps:
-            raise VideoError(f"{path.name} has a header but no frame that can be read")
-        base = float(stream.time_base or 1)
-        span_s = (max(packets.stamps) - min(packets.stamps)) * base
-        if span_s > limits.duration_s:
-            raise VideoError(
-                f"{path.name} lasts {span_s:.6g} s by its time stamps, over the limit of "
-                f"{limits.duration_s:g} s. If that is right, raise --max-duration."
-            )
-        order = np.argsort(np.asarray(packets.stamps, dtype=np.int64), kind="stable")
-        stamps = np.asarray(packets.stamps, dtype=np.int64)[order]
-        times = (stamps - stamps[0]) * base
-        step = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
-        duration = float(times[-1]) + step
-        info = VideoInfo(
-            width=stream.width,
-            height=stream.height,
-            fps=len(times) / duration if duration > 0 else 0.0,
-            duration_s=duration,
-            codec=stream.codec_context.name,
-            pixel_format=str(stream.pix_fmt or ""),
-            bit_rate=int(8 * size / duration) if duration > 0 else 0,
-            file_bytes=size,
-            frames=len(times),
-            declared_frames=max(0, stream.frames),
-            complete=complete(
-                container,
-                stream,
-                packets=packets.found,
-                end_s=max(duration, float(stamps[-1]) * base + step),
-                limits=limits,
-            ),
-        )
-    groups = np.asarray(packets.groups)[order]
-    return FrameIndex(info=info, pts=stamps, times_s=times, groups=groups)
-
-
-def evenly_spaced(
-    times_s: Sequence[float] | NDArray[np.float64],
-    count: int,
-    *,
-    start_s: float = 0.0,
-    end_s: float | None = None,
-) -> list[int]:
-    """Choose `count` frames evenly spaced in time: the ones nearest to the middles of equal parts.
-
-    Args:
-        times_s: Presentation times of all frames, increasing, in seconds.
-        count: Frames wanted; fewer come where the span has fewer.
-        start_s: Begin of the span, in seconds.
-        end_s: End of the span, in seconds; None for the end of the video.
-
-    Returns:
-        Increasing positions in `times_s`.
-    """
-    if count < 1:
-        raise ValueError(f"count must be at least 1, got {count}")
-    low = bisect.bisect_left(times_s, start_s)
-    high = len(times_s) if end_s is None else bisect.bisect_right(times_s, end_s)
-    times = np.asarray(times_s[low:high], dtype=np.float64)
-    if len(times) <= count:
-        return list(range(low, high))
-    step = float(np.median(np.diff(times)))
-    first, last = float(times[0]), float(times[-1]) + step
-    targets = first + (np.arange(count) + 0.5) * (last - first) / count - step / 2
-    chosen: list[int] = []
-    for k, target in enumerate(targets):
-        nearest = int(np.clip(np.searchsorted(times, target), 1, len(times) - 1))
-        if target - times[nearest - 1] <= times[nearest] - target:
-            nearest -= 1
-        # Keep one different frame for each of the others where frames are sparse.
-        lowest = chosen[-1] + 1 if chosen else 0
-        chosen.append(min(max(nearest, lowest), len(times) - (count - k)))
-    return [low + position for position in chosen]
-
-
-def _upright(frame: "av.VideoFrame") -> Image | None:
-    """Return the pixels as they are shown; None where the decoder's format has no colours."""
-    try:
-        image: Image = np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
-    except (FFmpegError, ValueError):
-        return None
-    turns = round(frame.rotation / 90) % 4
-    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
+# Decoders that leave out frames nobody refers to and give every other frame as it was: tested.
+SKIPPING = frozenset(("h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "vp8"))
 
 
 def read_frames(
@@ -238,12 +31,13 @@ def read_frames(
     limits: Limits = DEFAULT,
     device: str = "cpu",
 ) -> Iterator[Frame]:
-    """Decode the frames at `positions` of the index, in presentation order, one at a time.
+    """Decode the frames at `positions` of the index, in the order shown, one at a time.
 
-    Rotation metadata is applied. Damaged frames and packets are counted in `report` and left out.
+    They are given as a player shows them. Damaged frames, those made of frames that could not be
+    decoded, and refused packets are counted in `report` and left out.
 
     Args:
-        path: The video.
+        path: The video or picture.
         index: What `index_frames` gave for it.
         positions: Increasing positions in the index.
         report: Filled in while frames come.
@@ -254,104 +48,155 @@ def read_frames(
         VideoError: The file cannot be opened any more, or is over a limit.
     """
     report = report if report is not None else ReadReport()
-    # Frames of one time stamp cannot be told apart; they are one.
-    wanted = {int(index.pts[position]): position for position in positions}
-    report.wanted += len(wanted)
-    if not positions:
-        return
-    needed = {int(index.groups[position]) for position in positions}
-    needed |= {group + 1 for group in needed if _has_early_frames(index, positions, group)}
-    decoded = 0
-    with opened(path, limits, device) as container:
-        stream = first_stream(container, path, limits)
-        context = stream.codec_context
-        context.thread_count = 1  # the workers are the threads; frames then come without delay
-        for frame in _decode(container, stream, needed, wanted, report):
-            decoded += frame.width * frame.height * 3
-            if decoded > limits.decoded_bytes:
-                raise VideoError(
-                    f"{path.name} has more than {limits.decoded_bytes / 2**30:g} GiB of frames on "
-                    "the way to those looked at. If you trust it, raise --max-decoded."
-                )
-            position = wanted.pop(frame.pts, None) if frame.pts is not None else None
-            if position is None:
-                continue
-            image = None if frame.is_corrupt else _upright(frame)
-            if image is None:
-                report.corrupt += 1
-                continue
+    report.wanted += len(positions)
+    if index.is_picture:
+        for frame in read_picture(path, index, positions, limits):
             report.read += 1
-            yield Frame(position, float(index.times_s[position]), image)
-            if not wanted:
-                return
+            yield frame
+        return
+    stretches = _stretches(index, positions)
+    report.corrupt += len(positions) - sum(len(wanted) for _, _, wanted in stretches)
+    if not stretches:
+        return
+    with opened(path, limits, device) as container:
+        stream = shown_stream(container, path, limits)
+        decoder = _Decoder(path, index, stream, report, limits.decoded_bytes)
+        packets = container.demux(stream)
+        for begin, end, wanted in stretches:
+            yield from decoder.decode(packets, begin, end, wanted)
+            report.corrupt += len(wanted)  # those that never came
 
 
-def _has_early_frames(index: FrameIndex, positions: Sequence[int], group: int) -> bool:
-    """Tell whether a wanted frame of the group is coded behind the next group's key frame."""
-    groups = np.asarray(index.groups)
-    last = int(np.flatnonzero(groups == group)[-1])
-    return any(int(index.groups[p]) == group and p >= last - 16 for p in positions)
+def _stretches(
+    index: FrameIndex, positions: Sequence[int]
+) -> list[tuple[int, int, dict[int, int]]]:
+    """Return what to decode: first packet, last packet, and the positions wanted, by packet.
 
-
-def _decode(
-    container: "av.container.InputContainer",
-    stream: "av.VideoStream",
-    needed: set[int],
-    wanted: dict[int, int],
-    report: ReadReport,
-) -> Iterator["av.VideoFrame"]:
-    """Decode the needed stretches, skipping frames that nothing refers to and nobody wants."""
-    context = stream.codec_context
-    group, last, fed = -1, max(needed), False
-    try:
-        for packet in container.demux(stream):
-            stamp = packet.pts if packet.pts is not None else packet.dts
-            if stamp is None or packet.size == 0:
-                continue
-            if not packet.is_discard and (packet.is_keyframe or group < 0):
-                group += 1
-                if fed and group not in needed:
-                    yield from _frames(context, None, report)
-                    context.flush_buffers()
-                    fed = False
-            if group > last:
-                break
-            if group not in needed:
-                continue
-            context.skip_frame = "DEFAULT" if stamp in wanted else "NONREF"
-            fed = True
-            yield from _frames(context, packet, report)
-    except FFmpegError:
-        report.errors += 1
-    if fed:
-        yield from _frames(context, None, report)
-
-
-def _frames(
-    context: "av.VideoCodecContext", packet: "av.Packet[av.VideoStream] | None", report: ReadReport
-) -> list["av.VideoFrame"]:
-    try:
-        return list(context.decode(packet))
-    except FFmpegError:
-        report.errors += 1
-        return []
-
-
-def is_image(path: Path) -> bool:
-    """Tell by its name whether a file is a photograph, which is read as a video of one frame."""
-    return path.suffix.lower() in IMAGE_SUFFIXES
-
-
-def read_photograph(path: Path, limits: Limits = DEFAULT) -> tuple[VideoInfo, Frame]:
-    """Read a photograph as a video of one frame.
-
-    Raises:
-        VideoError: The file is missing, empty, no image, or over the limit of pixels.
+    Where only the order of decoded frames tells their times, positions stand for packets.
     """
-    from preprocessing.video.photographs import read_image  # Pillow is slow to import
+    wanted = {int(index.packets[position]): position for position in positions}
+    stretches: list[tuple[int, int, dict[int, int]]] = []
+    for packet in sorted(wanted):
+        begin = int(index.begins[packet])
+        if begin < 0:
+            continue
+        end = packet
+        if index.counted:  # it may be the last to come
+            end = int(np.flatnonzero(index.begins == begin)[-1])
+        if stretches and begin <= stretches[-1][1] + 1:
+            stretches[-1][2][packet] = wanted[packet]
+            stretches[-1] = (stretches[-1][0], max(end, stretches[-1][1]), stretches[-1][2])
+        else:
+            stretches.append((begin, end, {packet: wanted[packet]}))
+    return stretches
 
-    size = file_bytes(path)
-    image, file_format = read_image(path, max_pixels=limits.pixels)
-    height, width = image.shape[:2]
-    info = VideoInfo(width, height, 0.0, 0.0, file_format, "rgb24", 0, size, 1, 1)
-    return info, Frame(0, 0.0, image)
+
+class _Decoder:
+    """Decodes stretches of a video, one after the other, and counts what went wrong."""
+
+    def __init__(
+        self,
+        path: Path,
+        index: FrameIndex,
+        stream: "av.VideoStream",
+        report: ReadReport,
+        most_bytes: int,
+    ) -> None:
+        self.path, self.index, self.report = path, index, report
+        self.stream, self.context = stream, stream.codec_context
+        self.context.thread_count = 1  # the workers are the threads; frames come without delay
+        self.aspect = stream.sample_aspect_ratio
+        self.coded_aspect = self.context.sample_aspect_ratio
+        self.skips = self.context.name in SKIPPING and not index.counted
+        self.left_bytes, self.most_bytes = most_bytes, most_bytes
+        self.number = 0  # of the next packet
+        self.lost: dict[int, int] = {}  # by where decoding began, the first packet not decoded
+        self.fed = self.skipping = False
+
+    def decode(
+        self,
+        packets: Iterator["av.Packet[av.VideoStream]"],
+        begin: int,
+        end: int,
+        wanted: dict[int, int],
+    ) -> Iterator[Frame]:
+        """Yield the frames of one stretch that are wanted and whole; take them out of `wanted`."""
+        if self.fed:
+            self.context.flush_buffers()
+        given: Counter[int] = Counter()
+        try:
+            for packet in packets:
+                if packet.size == 0:
+                    continue
+                number, self.number = self.number, self.number + 1
+                if number < begin:
+                    continue
+                self._prepare(packet, number, skip=self.skips and number not in wanted)
+                for frame in self._frames(packet, number):
+                    yield from self._take(frame, wanted, given)
+                if not wanted:
+                    return
+                if number == end:
+                    break
+        except FFmpegError:  # of the file, not of a packet
+            self.report.errors += 1
+        for frame in self._frames(None, self.number):
+            yield from self._take(frame, wanted, given)
+
+    def _prepare(self, packet: "av.Packet[av.VideoStream]", number: int, *, skip: bool) -> None:
+        if skip != self.skipping:
+            self.skipping = skip
+            self.context.skip_frame = "NONREF" if skip else "DEFAULT"
+        packet.pts = number  # decoders hand it on to the frame
+        if packet.is_corrupt:
+            packet.is_corrupt = number in self.index.corrupt
+
+    def _frames(
+        self, packet: "av.Packet[av.VideoStream] | None", number: int
+    ) -> list["av.VideoFrame"]:
+        self.fed = True
+        try:
+            return list(self.context.decode(packet))
+        except FFmpegError:
+            self.report.errors += 1
+            if packet is not None:
+                self._lose(number)
+            return []
+
+    def _lose(self, number: int) -> None:
+        begin = int(self.index.begins[number])
+        self.lost[begin] = min(number, self.lost.get(begin, number))
+
+    def _take(
+        self, frame: "av.VideoFrame", wanted: dict[int, int], given: "Counter[int]"
+    ) -> Iterator[Frame]:
+        self.left_bytes -= frame.width * frame.height * 3
+        if self.left_bytes < 0:
+            raise VideoError(
+                f"{self.path.name} has more than {self.most_bytes / 2**30:g} GiB of frames on "
+                "the way to those looked at. If you trust it, raise --max-decoded."
+            )
+        number = frame.pts
+        if number is None or not 0 <= number < len(self.index.begins):
+            return
+        if frame.is_corrupt:
+            self._lose(number)
+        begin = int(self.index.begins[number])
+        packet = number
+        if self.index.counted:
+            first = int(np.searchsorted(self.index.packets, begin))
+            place = min(first + given[begin], len(self.index.packets) - 1)
+            packet = int(self.index.packets[place])
+            given[begin] += 1
+        position = wanted.pop(packet, None)
+        if position is None:
+            return
+        coded = self.context.sample_aspect_ratio  # may change on the way, as between broadcasts
+        aspect = self.aspect if coded == self.coded_aspect else coded
+        whole = number < self.lost.get(begin, math.inf)
+        image = shown(frame, aspect) if whole else None
+        if image is None:
+            self.report.corrupt += 1
+            return
+        self.report.read += 1
+        yield Frame(position, float(self.index.times_s[position]), image)

@@ -25,7 +25,7 @@ from preprocessing.crops.manifest import (
     write_manifest,
 )
 from preprocessing.types import FaceCrop, Image, PreprocessOptions, Video
-from preprocessing.video.read import index_frames
+from preprocessing.video import index_frames
 
 BOX = (20.0, 16.0, 76.0, 72.0)
 

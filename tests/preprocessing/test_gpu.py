@@ -13,7 +13,7 @@ from preprocessing.faces.mtcnn import MTCNN
 from preprocessing.faces.mtcnn_gpu import BatchedMTCNN
 from preprocessing.pipeline import make_detector
 from preprocessing.types import Image, PreprocessOptions
-from preprocessing.video.read import index_frames, read_frames
+from preprocessing.video import index_frames, read_frames
 
 gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 

@@ -25,8 +25,8 @@ from preprocessing.crops.manifest import (
 )
 from preprocessing.errors import DeepfakeError
 from preprocessing.types import FaceCrop
+from preprocessing.video import index_frames
 from preprocessing.video.photographs import read_image
-from preprocessing.video.read import index_frames
 from tests.reliability.media import COMMON
 
 

@@ -7,7 +7,7 @@ from preprocessing.errors import VideoError
 from preprocessing.limits import Limits
 from preprocessing.pipeline import detector_for, extract_faces
 from preprocessing.types import PreprocessOptions
-from preprocessing.video.read import index_frames, read_frames
+from preprocessing.video import index_frames, read_frames
 from tests.reliability import throw
 from tests.reliability.attacks import WRONG
 from tests.reliability.corpus import NAMES, write_corpus

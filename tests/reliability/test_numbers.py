@@ -14,8 +14,7 @@ from deepfake.checkpoints.scorers import Faces, Scores, sigmoid
 from deepfake.inference import predictor as inference
 from deepfake.types import FaceScore
 from preprocessing.pipeline import Extraction, detector_for, extract_faces
-from preprocessing.types import PreprocessOptions
-from preprocessing.video.read import ReadReport
+from preprocessing.types import PreprocessOptions, ReadReport
 from preprocessing.workers.local import run_local
 from tests.reliability import throw
 from tests.reliability.media import COMMON

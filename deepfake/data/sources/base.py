@@ -1,24 +1,17 @@
 """What a source of videos is, and how files are found below a folder."""
 
-import json
 import os
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
-from deepfake.errors import DeepfakeError
+from deepfake.data.sources.texts import read_text
+from deepfake.errors import SourceError
 from preprocessing.types import Label, Split, Video
-from preprocessing.video.images import IMAGE_SUFFIXES
-
-VIDEO_SUFFIXES = frozenset(
-    {".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv"}
-)
-
-
-class SourceError(DeepfakeError):
-    """A folder or a label file that cannot be read as a data set."""
+from preprocessing.video.files import kind_of
 
 
 @dataclass(frozen=True)
@@ -67,26 +60,13 @@ class VideoSource(Protocol):
 
 
 def is_video(path: Path) -> bool:
-    """Say whether the suffix is a video's and the file is not hidden (macOS writes ._x.mp4)."""
-    return path.suffix.lower() in VIDEO_SUFFIXES and not path.name.startswith(".")
+    """Say whether a file is a video and not hidden."""
+    return not path.name.startswith(".") and kind_of(path) == "video"
 
 
 def is_photograph(path: Path) -> bool:
     """Say whether the file is an image, which counts as a video of one frame, and not hidden."""
-    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
-
-
-def walk(folder: Path) -> Iterator[Path]:
-    """Yield every visible file below a folder, following links, each folder once, sorted."""
-    seen: set[str] = set()
-    for current, folders, files in os.walk(folder, followlinks=True):
-        real = os.path.realpath(current)
-        if real in seen:  # a link to a parent
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(current, name) for name in sorted(files) if not name.startswith("."))
+    return not path.name.startswith(".") and kind_of(path) == "picture"
 
 
 def videos_in(folder: Path) -> list[Path]:
@@ -133,21 +113,34 @@ def by_key(videos: Sequence[Video]) -> list[Video]:
     return ordered
 
 
-def read_json(path: Path) -> Any:  # noqa: ANN401 - whatever the data set's authors wrote
-    """Return what a JSON file of a data set holds.
-
-    Raises:
-        SourceError: The file is damaged.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise SourceError(f"Cannot read {path}: {error}. Download it again.") from error
-
-
 def read_lines(path: Path) -> list[str]:
     """Return the lines of a list that are not empty; none where there is no such file."""
-    if not path.is_file():
-        return []
-    lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+    lines = read_text(path).splitlines() if path.is_file() else []
     return [line.strip() for line in lines if line.strip()]
+
+
+def bare(name: str) -> str:
+    """Return a listed file's name for comparing: no suffix, one case, one kind of separators."""
+    folder, slash, last = name.strip().replace("\\", "/").rpartition("/")
+    stem = last.rpartition(".")[0] or last
+    return re.sub(r"[\s_-]+", "_", f"{folder}{slash}{stem}".casefold()).removeprefix("./")
+
+
+def check_list(path: Path, *, fits: int, videos: int, expected: float = 1.0) -> None:
+    """Stop where an official list says nothing about the videos that are there.
+
+    Args:
+        path: The list.
+        fits: How many of the videos are on it.
+        videos: How many videos are there.
+        expected: How many should be on it.
+
+    Raises:
+        SourceError: None is, or less than half of those expected.
+    """
+    if videos and expected and (fits == 0 or fits < expected / 2):
+        raise SourceError(
+            f"{path} names {fits} of the {videos} videos that are there; about {expected:.0f} were "
+            "expected. Their names must be the official ones. If the list is of other videos, "
+            "take it away."
+        )

@@ -1,13 +1,23 @@
 """Celeb-DF, version 1 and version 2."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from deepfake.data.sources.base import OfficialCount, SourceError, by_key, read_lines, videos_in
+from deepfake.data.sources.base import (
+    OfficialCount,
+    bare,
+    by_key,
+    check_list,
+    read_lines,
+    videos_in,
+)
+from deepfake.errors import SourceError
 from preprocessing.types import Split, Video
 
 LIST = "List_of_testing_videos.txt"
 V1_LISTED = 100  # version 2 lists 518
+FOLDERS = ("Celeb-real", "YouTube-real", "Celeb-synthesis")
 
 
 class CelebDF:
@@ -50,12 +60,14 @@ class CelebDF:
         """Return the videos, sorted by key."""
         tested = _tested(root)
         found = []
-        for folder in ("Celeb-real", "YouTube-real", "Celeb-synthesis"):
-            for path in videos_in(root / folder):
+        for folder in FOLDERS:
+            for path in _videos(root, folder):
                 split: Split | None = None
                 if tested:
-                    split = "test" if f"{folder}/{path.name}" in tested else "train"
+                    split = "test" if bare(f"{folder}/{path.name}") in tested else "train"
                 found.append(self._video(path, folder, split))
+        if tested:
+            self._check(root, found, tested)
         return by_key(found)
 
     def missing(self, root: Path) -> list[str]:
@@ -63,8 +75,21 @@ class CelebDF:
         tested = _tested(root)
         if not tested:
             return [f"{LIST}: without it nothing is known to be for testing"]
-        absent = sum(not (root / name).is_file() for name in tested)
+        here = {
+            bare(f"{folder}/{path.name}") for folder in FOLDERS for path in _videos(root, folder)
+        }
+        absent = len(tested - here)
         return [f"{absent} videos that {LIST} names"] if absent else []
+
+    def _check(self, root: Path, found: Sequence[Video], tested: frozenset[str]) -> None:
+        """Stop where fewer videos are for testing than the authors' share of each label says."""
+        fits = sum(video.split == "test" for video in found)
+        expected = 0.0
+        for label in (0, 1):
+            sides = {count.split: count.videos for count in self.official if count.label == label}
+            share = sides["test"] / sum(sides.values())
+            expected += share * sum(video.label == label for video in found)
+        check_list(root / LIST, fits=fits, videos=len(found), expected=min(expected, len(tested)))
 
     def _video(self, path: Path, folder: str, split: Split | None) -> Video:
         fake = folder == "Celeb-synthesis"
@@ -87,10 +112,15 @@ def _tested(root: Path) -> frozenset[str]:
     files = []
     for line in read_lines(root / LIST):
         mark, _, name = line.partition(" ")
-        real = not name.strip().startswith("Celeb-synthesis")
+        real = not bare(name).startswith("celeb_synthesis")
         if mark not in ("0", "1") or (mark == "1") != real:
             raise SourceError(
                 f"{root / LIST}: {line!r} is not '1 real' or '0 fake'. Download it again."
             )
-        files.append(name.strip())
+        files.append(bare(name))
     return frozenset(files)
+
+
+def _videos(root: Path, folder: str) -> list[Path]:
+    """Return the videos of a folder, or of its `videos`, as DeepfakeBench keeps them."""
+    return [*videos_in(root / folder), *videos_in(root / folder / "videos")]

@@ -2,7 +2,14 @@
 
 from pathlib import Path
 
-from deepfake.data.sources.base import OfficialCount, by_key, read_lines, videos_in
+from deepfake.data.sources.base import (
+    OfficialCount,
+    bare,
+    by_key,
+    check_list,
+    read_lines,
+    videos_in,
+)
 from preprocessing.types import Split, Video
 
 LISTS: dict[str, Split] = {"train": "train", "val": "val", "test": "test"}
@@ -47,7 +54,7 @@ class DeeperForensics:
     def videos(self, root: Path) -> list[Video]:
         """Return the videos, sorted by key."""
         splits = {
-            Path(line.split()[0]).stem: split
+            bare(line.split()[0]): split
             for name, split in LISTS.items()
             for line in read_lines(root / "lists" / "splits" / f"{name}.txt")
         }
@@ -63,9 +70,13 @@ class DeeperForensics:
                     label=1,
                     identities=(target, actor) if actor else (target,),
                     source=f"FaceForensics++/real/c23/{target}",
-                    split=splits.get(path.stem),
+                    split=splits.get(bare(path.name)),
                 )
                 found.append(video)
+        if splits:
+            fits = sum(video.split is not None for video in found)
+            lists = root / "lists" / "splits"
+            check_list(lists, fits=fits, videos=len(found), expected=len(found))
         return by_key(found)
 
     def missing(self, root: Path) -> list[str]:

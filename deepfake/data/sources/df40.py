@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from deepfake.data.sources.base import OfficialCount, by_key, is_video, names_for, walk
+from deepfake.data.sources.base import OfficialCount, by_key, is_video, names_for
 from preprocessing.types import Label, Split, Video
+from preprocessing.video.files import walk
 
 # Methods that make videos, as the folders are named; the others make images.
 METHODS = frozenset(

@@ -1,16 +1,12 @@
 """The DeepFake Detection Challenge: training parts, validation and test."""
 
-import csv
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
-from deepfake.data.sources.base import (
-    OfficialCount,
-    SourceError,
-    by_key,
-    read_json,
-    videos_in,
-)
+from deepfake.data.sources.base import OfficialCount, bare, by_key, check_list, videos_in
+from deepfake.data.sources.texts import read_csv, read_json
+from deepfake.errors import SourceError
 from preprocessing.types import Label, Split, Video
 
 LABELS: dict[str, Label] = {"real": 0, "0": 0, "fake": 1, "1": 1}
@@ -50,9 +46,12 @@ class DFDC:
         for part in _train_parts(root):
             found += self._train(part)
         for folder, split in _held_out(root):
-            labels = _labels(folder) or {}
-            for path in videos_in(folder):
-                found.append(self._video(path, labels.get(path.name), split))
+            labels = _labels(folder)
+            paths = videos_in(folder)
+            found += [self._video(p, (labels or {}).get(bare(p.name)), split) for p in paths]
+            if labels is not None:
+                fits = sum(bare(path.name) in labels for path in paths)
+                check_list(folder, fits=fits, videos=len(paths))
         return by_key(found)
 
     def missing(self, root: Path) -> list[str]:
@@ -62,8 +61,7 @@ class DFDC:
         if 0 < len(numbered) < 50:
             lacks.append(f"{50 - len(numbered)} of 50 training parts")
         for part in _train_parts(root):
-            here = {path.name for path in videos_in(part)}
-            absent = len(read_json(part / "metadata.json").keys() - here)
+            absent = len(_entries(part).keys() - {bare(path.name) for path in videos_in(part)})
             if absent:
                 lacks.append(f"{absent} videos that {part / 'metadata.json'} lists")
         for folder, _ in _held_out(root):
@@ -72,15 +70,18 @@ class DFDC:
         return lacks
 
     def _train(self, part: Path) -> list[Video]:
-        entries = read_json(part / "metadata.json")
+        entries = _entries(part)
         # Actors stay within a part as far as the field knows; nobody published who they are.
         people = (part.name,) if part.name.startswith("dfdc_train_part") else ()
         found = []
-        for path in videos_in(part):
-            entry = entries.get(path.name, {})
+        paths = videos_in(part)
+        fits = sum(bare(path.name) in entries for path in paths)
+        check_list(part / "metadata.json", fits=fits, videos=len(paths))
+        for path in paths:
+            entry = entries.get(bare(path.name), {})
             label = LABELS.get(str(entry.get("label", "")).lower())
             original = entry.get("original")
-            source = f"{self.dataset}/real/{Path(original).stem}" if original else None
+            source = f"{self.dataset}/real/{Path(str(original)).stem}" if original else None
             found.append(self._video(path, label, "train", people=people, source=source))
         return found
 
@@ -121,11 +122,21 @@ def _is_train_part(folder: Path) -> bool:
         return False
     if folder.name.startswith("dfdc_train_part"):
         return True
-    entries = read_json(path)  # some other project's metadata.json, or that of test/
+    # It may be some other project's metadata.json, or that of test/.
+    entries = read_json(path, object)
     return isinstance(entries, dict) and any(
         isinstance(entry, dict) and entry.get("label") in {"REAL", "FAKE"}
         for entry in entries.values()
     )
+
+
+def _entries(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return what metadata.json says of each file, by its bare name."""
+    path = folder / "metadata.json"
+    entries = read_json(path, dict)
+    if not all(isinstance(entry, dict) for entry in entries.values()):
+        raise SourceError(f"{path} must hold what is known of each video. Download it again.")
+    return {bare(name): entry for name, entry in entries.items()}
 
 
 def _held_out(root: Path) -> list[tuple[Path, Split]]:
@@ -133,25 +144,21 @@ def _held_out(root: Path) -> list[tuple[Path, Split]]:
 
 
 def _labels(folder: Path) -> dict[str, Label] | None:
-    """Return the label of each file name; None where no list is found."""
+    """Return the label of each bare file name; None where no list is found."""
     table, listing = folder / "labels.csv", folder / "metadata.json"
     if table.is_file():
-        with table.open(encoding="utf-8-sig", newline="") as lines:
-            rows = list(csv.DictReader(lines))
-        if not rows or not {"filename", "label"} <= rows[0].keys():
+        header, lines = read_csv(table)
+        if not {"filename", "label"} <= set(header):
             return None
-        return {row["filename"]: _label(row["label"], table) for row in rows}
+        rows = [dict(zip(header, values, strict=False)) for _, values in lines]
+        return {bare(row["filename"]): _label(row.get("label", ""), table) for row in rows}
     if listing.is_file():
-        entries = read_json(listing)
-        return {
-            name: _label(str(entry["is_fake"]), listing)
-            for name, entry in entries.items()
-            if "is_fake" in entry
-        }
+        entries = _entries(folder).items()
+        return {name: _label(str(e["is_fake"]), listing) for name, e in entries if "is_fake" in e}
     return None
 
 
 def _label(text: str, where: Path) -> Label:
-    if text.lower() not in LABELS:
+    if text.strip().lower() not in LABELS:
         raise SourceError(f"{where}: unknown label {text!r}. Write 0 for real, 1 for fake.")
-    return LABELS[text.lower()]
+    return LABELS[text.strip().lower()]

@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from deepfake.data.sources.base import OfficialCount, SourceError, by_key, is_video, read_json
+from deepfake.data.sources.base import OfficialCount, by_key, is_video
+from deepfake.data.sources.texts import read_json
+from deepfake.errors import SourceError
 from preprocessing.types import Label, Split, Video
 
 LABELS: dict[str, Label] = {"real": 0, "fake": 1}
@@ -44,9 +46,10 @@ class DFDCPreview:
         return [f"{absent} videos that dataset.json lists"] if absent else []
 
     def _entries(self, root: Path) -> dict[str, Any]:
-        entries: dict[str, Any] = read_json(root / "dataset.json")
+        entries: dict[str, Any] = read_json(root / "dataset.json", dict)
         for name, entry in entries.items():
-            if entry.get("label") not in LABELS or entry.get("set") not in SPLITS:
+            known = entry if isinstance(entry, dict) else {}
+            if known.get("label") not in LABELS or known.get("set") not in SPLITS:
                 raise SourceError(
                     f"{root / 'dataset.json'}: {name} has no label real or fake or no set train or "
                     "test. Download the file again."

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from deepfake.data.sources.base import OfficialCount, SourceError, by_key, read_json, videos_in
+from deepfake.data.sources.base import OfficialCount, by_key, check_list, videos_in
+from deepfake.data.sources.texts import read_json
+from deepfake.errors import SourceError
 from preprocessing.types import Split, Video
 
 COMPRESSIONS = ("raw", "c0", "c23", "c40")
@@ -51,6 +53,10 @@ class FaceForensics:
         for folder in sorted(root.glob("manipulated_sequences/*/*/videos")):
             if folder.parent.name in COMPRESSIONS:  # masks/videos are no faces
                 found += [self._fake(path, splits) for path in videos_in(folder)]
+        if splits:
+            listed = [video for video in found if not video.identities[0].startswith("actor")]
+            fits = sum(video.split is not None for video in listed)
+            check_list(root / "splits", fits=fits, videos=len(listed), expected=len(listed))
         return by_key(found)
 
     def missing(self, root: Path) -> list[str]:
@@ -105,10 +111,10 @@ def read_splits(root: Path) -> dict[str, Split]:
     found: dict[str, Split] = {}
     for name, split in LISTS.items():
         path = _list(root, name)
-        pairs = read_json(path) if path is not None else []
+        pairs = read_json(path, list) if path is not None else []
         if not all(isinstance(pair, list) for pair in pairs):
             raise SourceError(f"{path} is not a list of pairs of ids. Download it again.")
-        for who in (str(who) for pair in pairs for who in pair):
+        for who in (str(who).zfill(3) for pair in pairs for who in pair):
             if found.setdefault(who, split) != split:
                 raise SourceError(
                     f"Video {who} is in {found[who]} and in {path}. Download the lists again."

@@ -1,11 +1,12 @@
 """FakeAVCeleb."""
 
-import csv
 from collections.abc import Mapping
 from pathlib import Path
 
-from deepfake.data.sources.base import OfficialCount, by_key, is_video, walk
+from deepfake.data.sources.base import OfficialCount, bare, by_key, is_video
+from deepfake.data.sources.texts import read_csv
 from preprocessing.types import Label, Video
+from preprocessing.video.files import walk
 
 # The label is about the picture: a real video with a cloned voice is real here.
 FOLDERS: dict[str, Label] = {
@@ -48,7 +49,9 @@ class FakeAVCeleb:
                 if not is_video(path):
                     continue
                 place = path.relative_to(root)
-                video = self._video(path, place, label, rows.get(place.as_posix(), {}), originals)
+                video = self._video(
+                    path, place, label, rows.get(bare(place.as_posix()), {}), originals
+                )
                 if folder == REAL:
                     originals.setdefault(_person(place), video.key)
                 found.append(video)
@@ -98,13 +101,11 @@ def _rows(root: Path) -> dict[str, dict[str, str]]:
     table = root / "meta_data.csv"
     if not table.is_file():
         return {}
-    with table.open(encoding="utf-8-sig", newline="") as lines:
-        reader = csv.reader(lines)
-        header = [column.strip() for column in next(reader, [])]
-        found: dict[str, dict[str, str]] = {}
-        for values in reader:
-            row = dict(zip(header, map(str.strip, values), strict=False))
-            folder = Path(values[-1] if values else "")
-            place = Path(*[part for part in folder.parts if part != "FakeAVCeleb"])
-            found.setdefault((place / row.get("path", "")).as_posix(), row)
+    header, lines = read_csv(table)
+    found: dict[str, dict[str, str]] = {}
+    for _, values in lines:
+        row = dict(zip(header, map(str.strip, values), strict=False))
+        folder = Path(values[-1].replace("\\", "/"))
+        place = Path(*[part for part in folder.parts if part != "FakeAVCeleb"])
+        found.setdefault(bare((place / row.get("path", "")).as_posix()), row)
     return found

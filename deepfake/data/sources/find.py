@@ -1,15 +1,10 @@
 """From what the user points at to a list of videos."""
 
+import logging
 from collections import Counter
 from pathlib import Path
 
-from deepfake.data.sources.base import (
-    SourceError,
-    VideoSource,
-    is_photograph,
-    is_video,
-    walk,
-)
+from deepfake.data.sources.base import VideoSource, is_photograph, is_video
 from deepfake.data.sources.celeb_df import CelebDF
 from deepfake.data.sources.deeper_forensics import DeeperForensics
 from deepfake.data.sources.df40 import DF40
@@ -22,7 +17,11 @@ from deepfake.data.sources.folder import Folder, from_pattern, has_wildcard
 from deepfake.data.sources.kodf import KoDF
 from deepfake.data.sources.table import Table, read_table
 from deepfake.data.sources.wild_deepfake import WildDeepfake
+from deepfake.errors import SourceError
 from preprocessing.types import Video
+from preprocessing.video.files import sorted_out, walk
+
+logger = logging.getLogger(__name__)
 
 # The first that matches is taken, so what any folder with videos satisfies comes last.
 SOURCES: tuple[VideoSource, ...] = (
@@ -61,7 +60,16 @@ def find_videos(root: Path, source: str = "auto", labels: Path | None = None) ->
         return read_table(labels, root if root.is_dir() else root.parent)
     if root.is_file():
         return _from_file(root)
-    return find_source(root, source).videos(root)
+    found = find_source(root, source)
+    videos = found.videos(root)
+    if not videos:
+        raise SourceError(
+            f"{root} is laid out as {found.name} but holds no video where that has them: "
+            f"{found.layout}. {_listed(root)} Complete it, or try --source folder."
+        )
+    if isinstance(found, Folder) and (left_out := sorted_out(root)[1]):
+        logger.warning(left_out)
+    return videos
 
 
 def find_source(root: Path, source: str = "auto") -> VideoSource:
@@ -98,9 +106,13 @@ def _from_file(path: Path) -> list[Video]:
 
 
 def _nothing_found(root: Path) -> str:
-    suffixes = Counter(path.suffix.lower() or "no suffix" for path in walk(root))
-    found = ", ".join(f"{count} {suffix}" for suffix, count in suffixes.most_common(5))
     return (
-        f"No video files in {root}: found {found or 'nothing'}. Give a folder with .mp4, .mov, "
+        f"No video files in {root}. {_listed(root)} Give a folder with .mp4, .mov, "
         ".avi, .mkv or .webm files, at best in folders named real/ and fake/."
     )
+
+
+def _listed(root: Path) -> str:
+    suffixes = Counter(path.suffix.lower() or "no suffix" for path in walk(root))
+    found = ", ".join(f"{count} {suffix}" for suffix, count in suffixes.most_common(5))
+    return f"Found: {found or 'nothing'}."

@@ -4,16 +4,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from deepfake.data.sources.base import (
-    OfficialCount,
-    SourceError,
-    by_key,
-    is_photograph,
-    is_video,
-    names_for,
-    walk,
-)
+from deepfake.data.sources.base import OfficialCount, by_key, names_for
+from deepfake.errors import SourceError
 from preprocessing.types import Label, Split, Video
+from preprocessing.video.files import kind_of, walk
 
 LABELS: dict[str, Label] = {"real": 0, "fake": 1}
 SPLITS: dict[str, Split] = {
@@ -41,7 +35,7 @@ class Folder:
 
     def matches(self, root: Path) -> bool:
         """Say whether there is any video or photograph below."""
-        return any(is_video(path) or is_photograph(path) for path in walk(root))
+        return any(kind_of(path) is not None for path in walk(root))
 
     def videos(self, root: Path) -> list[Video]:
         """Return the videos below the folder, sorted by key."""
@@ -67,8 +61,8 @@ class Folder:
 
 def _readable(paths: Iterable[Path]) -> list[Path]:
     """Return the videos, or the photographs where there are none: most lie beside a video."""
-    known = [path for path in paths if is_video(path) or is_photograph(path)]
-    return [path for path in known if is_video(path)] or known
+    known = [(path, kind) for path in paths if (kind := kind_of(path)) is not None]
+    return [path for path, kind in known if kind == "video"] or [path for path, _ in known]
 
 
 def _video(path: Path, name: str) -> Video:

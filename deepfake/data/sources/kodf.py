@@ -3,8 +3,9 @@
 import re
 from pathlib import Path
 
-from deepfake.data.sources.base import OfficialCount, by_key, is_video, walk
+from deepfake.data.sources.base import OfficialCount, by_key, is_video
 from preprocessing.types import Label, Video
+from preprocessing.video.files import walk
 
 REAL, FAKE = "original_videos", "synthesized_videos"
 

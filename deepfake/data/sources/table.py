@@ -1,6 +1,5 @@
 """A CSV with one row a video: path, label and what else is known."""
 
-import csv
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,13 +8,15 @@ from typing import get_args
 
 from deepfake.data.sources.base import (
     OfficialCount,
-    SourceError,
     by_key,
     is_photograph,
     is_video,
     names_for,
+    videos_in,
 )
 from deepfake.data.sources.folder import SPLITS
+from deepfake.data.sources.texts import read_csv
+from deepfake.errors import SourceError
 from preprocessing.types import Label, Split, Video
 
 logger = logging.getLogger(__name__)
@@ -98,23 +99,14 @@ def _table_in(root: Path) -> Path | None:
 
 def _header(table: Path) -> list[str]:
     try:
-        with table.open(encoding="utf-8-sig", newline="") as lines:
-            return [column.strip().lower() for column in next(csv.reader(lines), [])]
-    except (UnicodeDecodeError, csv.Error):
+        return read_csv(table)[0]
+    except SourceError:
         return []
 
 
 def _read(table: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """Return the names of the columns and every row that is not empty, with its number."""
-    try:
-        with table.open(encoding="utf-8-sig", newline="") as lines:
-            reader = csv.reader(lines)
-            header = [column.strip().lower() for column in next(reader, [])]
-            rows = [(reader.line_num, values) for values in reader if any(values)]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise SourceError(f"{table} is not a CSV in UTF-8: {error}. Save it as one.") from error
-    except OSError as error:
-        raise SourceError(f"Cannot read {table}: {error.strerror}. Check --labels.") from error
+    header, rows = read_csv(table)
     for column in ("path", "label"):
         if column not in header:
             raise SourceError(
@@ -162,6 +154,9 @@ def _path(table: Path, row: _Row, root: Path, resolved: Path) -> Path:
     if relative.is_absolute() or ".." in relative.parts:
         raise SourceError(f"{where}{text} must lie below {root}. Write it relative to that folder.")
     path = root / relative
+    if not path.is_file() and not relative.suffix:  # written without it
+        same = [found for found in videos_in(path.parent) if found.stem == path.name]
+        path = same[0] if len(same) == 1 else path
     if not path.is_file():
         raise SourceError(
             f"{where}no file {path}. Paths are relative to {root}; correct or remove the row."

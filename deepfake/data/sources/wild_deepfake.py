@@ -2,15 +2,10 @@
 
 from pathlib import Path
 
-from deepfake.data.sources.base import (
-    OfficialCount,
-    SourceError,
-    by_key,
-    is_video,
-    names_for,
-    walk,
-)
+from deepfake.data.sources.base import OfficialCount, by_key, is_video, names_for
+from deepfake.errors import SourceError
 from preprocessing.types import Label, Split, Video
+from preprocessing.video.files import walk
 
 FOLDERS: dict[str, tuple[Label, Split]] = {
     "real_train": (0, "train"),

@@ -8,13 +8,7 @@ from hypothesis import strategies as st
 
 from preprocessing.errors import VideoError
 from preprocessing.types import Image
-from preprocessing.video.read import (
-    ReadReport,
-    evenly_spaced,
-    index_frames,
-    read_frames,
-    read_photograph,
-)
+from preprocessing.video import ReadReport, evenly_spaced, index_frames, read_frames
 
 Maker = Callable[..., Path]
 Numbered = Callable[..., list[Image]]
@@ -181,8 +175,9 @@ def test_photograph_is_upright(tmp_path: Path) -> None:
     exif[0x0112] = 6  # turn a quarter clockwise to see it upright
     path = tmp_path / "a.png"
     Pillow.fromarray(image).save(path, exif=exif)
-    info, frame = read_photograph(path)
-    assert (info.width, info.height, info.codec) == (40, 60, "png")
+    index = index_frames(path)
+    assert (index.info.width, index.info.height, index.info.codec) == (40, 60, "png")
+    (frame,) = read_frames(path, index, [0])
     assert frame.image[:20, :, 0].min() == 255
 
 
@@ -192,4 +187,4 @@ def test_photograph_over_the_limit_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     Pillow.new("L", (10_000, 5_000)).save(path)
     with pytest.raises(VideoError, match="10000x5000 pixels"):
-        read_photograph(path)
+        index_frames(path)

@@ -29,8 +29,7 @@ from preprocessing.crops.manifest import (
     write_manifest,
 )
 from preprocessing.errors import DeepfakeError
-from preprocessing.types import FaceCrop, Image, Split, Video
-from preprocessing.video.read import VideoInfo
+from preprocessing.types import FaceCrop, Image, Split, Video, VideoInfo
 
 INFO = VideoInfo(
     width=640,
