@@ -5,13 +5,15 @@ All of it is fitted on validation videos and travels inside the checkpoint.
 * Probability: temperature with bias (Guo et al., ICML 2017; Platt, 1999), or isotonic regression.
 * Threshold: from a target rate of false alarms among validation reals, never from an accuracy,
   which depends on how many fakes there happen to be.
-* Undecided band: by conformal risk control (Angelopoulos et al., ICLR 2024,
-  https://arxiv.org/abs/2208.02814) in each class. See `fit`.
+* Undecided band: as narrow as a bound on the share of the decided that are wrong allows, and
+  conformal risk control (Angelopoulos et al., ICLR 2024, https://arxiv.org/abs/2208.02814) in each
+  class. See `fit`.
+* Likelihood ratio: the posterior without the prior of validation, within empirical bounds.
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -20,6 +22,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from deepfake.aggregation import CLIP
 from deepfake.errors import DeepfakeError
+from deepfake.evaluation.likelihood import LikelihoodRatio, bounds
+from deepfake.evaluation.selective import CONFIDENCE, decide, decided_needed
 from deepfake.types import VerdictLabel
 
 Method = Literal["none", "temperature", "isotonic"]
@@ -48,6 +52,8 @@ class Calibration:
         target_error: The rate that the band was chosen for, in (0, 1).
         reals: Real validation videos that it was fitted on.
         fakes: Fake validation videos.
+        least_ratio: Lowest likelihood ratio that those bear out; None where that is not known.
+        most_ratio: Highest.
     """
 
     method: Method = "none"
@@ -62,6 +68,8 @@ class Calibration:
     target_error: float = 0.05
     reals: int = 0
     fakes: int = 0
+    least_ratio: float | None = None
+    most_ratio: float | None = None
 
     def __post_init__(self) -> None:
         if self.method not in ("none", "temperature", "isotonic"):
@@ -100,6 +108,23 @@ class Calibration:
             return np.asarray(np.interp(raw, self.knots, self.values), dtype=np.float64)
         return _sigmoid(_logit(raw) / self.temperature + self.bias)
 
+    def likelihood_ratio(self, score: float) -> LikelihoodRatio | None:
+        """Return how much more probable a raw video score is of fakes than of reals.
+
+        None where the calibration does not know, as one that leaves scores as they are.
+        """
+        if self.method == "none" or self.least_ratio is None or self.most_ratio is None:
+            return None
+        log_ratio = float(self.log_ratios([score])[0])
+        low, high = math.log(self.least_ratio), math.log(self.most_ratio)
+        kept = min(max(log_ratio, low), high)
+        return LikelihoodRatio(math.exp(kept), bounded=abs(log_ratio - kept) > 1e-9)
+
+    def log_ratios(self, scores: ArrayLike) -> Floats:
+        """Return natural logarithms of likelihood ratios (N,), without bounds, of raw scores."""
+        p = self.apply_all(scores)
+        return _logit(p) - math.log(self.fakes / self.reals)
+
     def verdict(self, probability: float) -> VerdictLabel:
         """Return what is said of a calibrated probability."""
         if self.high is not None and probability >= self.high:
@@ -112,14 +137,16 @@ class Calibration:
         """Say in words what this calibration cannot decide, empty where it can decide both ways."""
         if self.low is not None and self.high is not None:
             return ""
-        least = math.ceil(1 / self.target_error - 1 - 1e-9)
+        each, target = math.ceil(1 / self.target_error - 1 - 1e-9), self.target_error
         never = " or ".join(
             name for name, side in (("real", self.low), ("fake", self.high)) if side is None
         )
         return (
             f"No video is called {never}: {self.reals} real and {self.fakes} fake validation "
-            f"videos do not support an error of {self.target_error:.0%}. At least {least} of each "
-            "are needed, more where some are judged wrongly; or allow a larger error."
+            f"videos do not support an error of {target:.0%} with {CONFIDENCE:.0%} confidence. At "
+            f"least {each} of each and {decided_needed(target)} decided without a mistake are "
+            f"needed, {decided_needed(target, target / 2)} where {target / 2:.1%} of them are "
+            "wrong; or allow a larger error."
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -165,12 +192,12 @@ def fit(
     video, exchangeable with those of validation, is above it with at most that probability. With
     too few reals for that, it lies above the highest of them.
 
-    The band is the narrowest for which (a) at most `target_error` of new reals are called fake and
-    of new fakes real, by the same rule in each class, and (b) among the decided validation videos
-    (errors + 2) / (decided + 2) <= `target_error`, one imagined error for each side. (a) holds
-    exactly and for any mix of classes; (b) speaks for the mix in validation, and nearly, since the
-    band was chosen on these videos. Where the videos are too few, as with fewer than 19 of a class
-    at 5 %, nothing is decided, and `Calibration.limits` says so.
+    The band is the narrowest of a list for which (a) at most `target_error` of new reals are called
+    fake and of new fakes real, by the same rule in each class, and (b) in 95 % of fits at most
+    `target_error` of the new videos that are decided are wrong, the search accounted for: see
+    `deepfake.evaluation.selective`. (a) holds for any mix of classes, (b) for that in validation;
+    both for new videos that are exchangeable with those of validation. Where the videos are too
+    few, nothing is decided, and `Calibration.limits` says how many are needed.
 
     Args:
         labels: 0 real, 1 fake, one per video.
@@ -203,6 +230,9 @@ def fit(
     content = {field.name: getattr(mapping, field.name) for field in fields(Calibration)}
     content.update(threshold=threshold, low=low, high=high, reals=reals, fakes=fakes)
     content.update(false_alarms=false_alarms, target_error=target_error)
+    if method != "none":
+        ratios = replace(mapping, reals=reals, fakes=fakes).log_ratios(raw)
+        content["least_ratio"], content["most_ratio"] = bounds(y, ratios)
     return Calibration(**content)
 
 
@@ -240,23 +270,17 @@ def _band(
 ) -> tuple[float | None, float | None]:
     """Return low and high of the narrowest band around the threshold that keeps the target."""
     reals, fakes = p[y == 0], p[y == 1]
-    most_real = math.floor(target * (reals.size + 1) + 1e-9)
-    most_fake = math.floor(target * (fakes.size + 1) + 1e-9)
-    levels = {k / (reals.size + 1) for k in range(1, most_real + 1)}
-    levels |= {k / (fakes.size + 1) for k in range(1, most_fake + 1)}
-    for level in sorted(levels, reverse=True):
-        alarms = math.floor(level * (reals.size + 1) + 1e-9) - 1
-        misses = math.floor(level * (fakes.size + 1) + 1e-9) - 1
-        high = None if alarms < 0 else max(_above(p, reals, alarms), threshold)
-        low = None if misses < 0 else min(1 - _above(1 - p, 1 - fakes, misses), threshold)
-        called_fake = p >= high if high is not None else np.zeros(p.size, dtype=bool)
-        called_real = p < low if low is not None else np.zeros(p.size, dtype=bool)
-        errors = int((called_fake & (y == 0)).sum() + (called_real & (y == 1)).sum())
-        decided = int(called_fake.sum() + called_real.sum())
-        sides = (low is not None) + (high is not None)
-        if decided and (errors + sides) / (decided + sides) <= target + 1e-9:
-            return low, high
-    return None, None
+    alarms = math.floor(target * (reals.size + 1) + 1e-9) - 1
+    misses = math.floor(target * (fakes.size + 1) + 1e-9) - 1
+    high = max(_above(p, reals, alarms), threshold) if alarms >= 0 else math.inf
+    low = min(1 - _above(1 - p, 1 - fakes, misses), threshold) if misses >= 0 else -math.inf
+    most_fake, most_real = int((p >= high).sum()), int((p < low).sum())
+    called_fake, called_real = decide(y, p, most_fake=most_fake, most_real=most_real, target=target)
+    if called_fake < most_fake:
+        high = _above(p, p, called_fake)
+    if called_real < most_real:
+        low = 1 - _above(1 - p, 1 - p, called_real)
+    return low if called_real else None, high if called_fake else None
 
 
 def _above(everyone: Floats, group: Floats, count: int) -> float:

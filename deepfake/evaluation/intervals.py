@@ -1,7 +1,7 @@
-"""How sure a measure is: bootstrap intervals over videos or over groups of people.
+"""How sure a measure is: 95 % intervals over videos or over groups of people.
 
-Efron and Tibshirani, An Introduction to the Bootstrap, 1993, percentile interval. Faces of one
-video are not independent, nor are videos of one person, so whole groups are drawn.
+Faces of one video are not independent, nor are videos of one person, so whole groups count. With
+few of them, deviations are guessed as well as means: Student's t stands for the normal everywhere.
 """
 
 import math
@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 Z95 = 1.959963984540054
+BLOCKS = 100  # groups are left out one by one, or in so many blocks
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,16 @@ class Interval:
 
     low: float
     high: float
+
+
+NOWHERE = Interval(math.nan, math.nan)
+
+
+def t_quantile(groups: int) -> float:
+    """Return the 97.5 % quantile of Student's t with one degree less than groups, 2 or more."""
+    from scipy import stats
+
+    return float(stats.t.ppf(0.975, groups - 1))
 
 
 def bootstrap(
@@ -33,6 +44,11 @@ def bootstrap(
     seed: int = 0,
 ) -> list[Interval]:
     """Return a 95 % interval for each number that `measure` returns.
+
+    The hull of two, since either alone is short of few groups: bias-corrected and accelerated
+    percentiles (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, section 14.3) at
+    levels widened for few groups (Hesterberg, The American Statistician 69(4), 2015), and Student's
+    t with the bootstrap's deviation, of the logit where the number is in (0, 1).
 
     Draws in which a number is not defined, as the AUROC of one class, are left out for it; where
     they are more than half, or where there is one group only, no interval is given.
@@ -51,52 +67,111 @@ def bootstrap(
     order = np.argsort(member, kind="stable")
     starts = np.cumsum(counts) - counts
     number = counts.size
-    width = len(measure(y, s))
+    values = measure(y, s)
     if number < 2:
-        return [Interval(math.nan, math.nan)] * width
-    rng = np.random.default_rng(seed)
-    drawn = np.empty((repeats, width))
-    for repeat in range(repeats):
-        chosen = rng.integers(number, size=number)
+        return [NOWHERE] * len(values)
+
+    def of(chosen: NDArray[np.int64]) -> Sequence[float]:
         size = counts[chosen]
         inside = np.arange(size.sum()) - np.repeat(np.cumsum(size) - size, size)
         rows = order[np.repeat(starts[chosen], size) + inside]
-        drawn[repeat] = measure(y[rows], s[rows])
-    return [_percentiles(column) for column in drawn.T]
+        return measure(y[rows], s[rows])
+
+    rng = np.random.default_rng(seed)
+    drawn = np.array([of(rng.integers(number, size=number)) for _ in range(repeats)])
+    blocks = np.array_split(rng.permutation(number), min(number, BLOCKS))
+    left = np.array([of(np.setdiff1d(np.arange(number), block)) for block in blocks])
+    columns = zip(values, drawn.T, left.T, strict=True)
+    return [_hull(float(value), some, others, number) for value, some, others in columns]
 
 
-def _percentiles(drawn: Floats) -> Interval:
+def _hull(value: float, drawn: Floats, left: Floats, groups: int) -> Interval:
     defined = drawn[np.isfinite(drawn)]
-    if defined.size < drawn.size / 2 or not defined.size:
-        return Interval(math.nan, math.nan)
-    low, high = np.percentile(defined, (2.5, 97.5))
-    return Interval(float(low), float(high))
+    if defined.size < max(drawn.size / 2, 2) or not math.isfinite(value):
+        return NOWHERE
+    low, high = np.quantile(defined, _levels(value, defined, left[np.isfinite(left)], groups))
+    deviation = t_quantile(groups) * float(defined.std(ddof=1))
+    if 0 < value < 1:
+        logit, half = math.log(value / (1 - value)), deviation / (value * (1 - value))
+        ends = [(1 + math.tanh((logit + side * half) / 2)) / 2 for side in (-1, 1)]
+    elif value >= 1 and deviation and high > 1:
+        ends = [value - deviation, value + deviation]
+    else:
+        ends = [low, high]
+    return Interval(float(min(low, ends[0])), float(max(high, ends[1])))
 
 
-def wilson(share: float, number: int) -> Interval:
+def _levels(value: float, drawn: Floats, left: Floats, groups: int) -> Floats:
+    """Return the levels at which to take percentiles of the draws."""
+    from scipy.special import ndtr, ndtri
+
+    below = float(((drawn < value).mean() + (drawn <= value).mean()) / 2)
+    bias = ndtri(min(max(below, 1 / drawn.size), 1 - 1 / drawn.size))
+    gaps = left.mean() - left if left.size else np.zeros(1)
+    spread = float((gaps**2).sum()) ** 1.5
+    skew = float((gaps**3).sum()) / (6 * spread) if spread > 0 else 0.0
+    wide = t_quantile(groups) * math.sqrt(groups / (groups - 1))
+    z = bias + np.array([-wide, wide])
+    return np.asarray(ndtr(bias + z / np.maximum(1 - skew * z, 1e-3)), dtype=np.float64)
+
+
+def design_effect(residuals: Floats, groups: ArrayLike) -> float:
+    """Return how many times groups widen the variance of a sum of residuals (N,); at least 1."""
+    names, member = np.unique(np.asarray(groups), return_inverse=True)
+    number, rows = names.size, residuals.size
+    alone = float((residuals**2).sum()) * rows / max(rows - 1, 1)
+    if alone <= 0 or number < 2:
+        return rows / max(number, 1)  # nothing varies: as bad as can be
+    sums = np.bincount(member, weights=residuals)
+    return max(1.0, float((sums**2).sum()) * number / (number - 1) / alone)
+
+
+def share_interval(right: ArrayLike, groups: ArrayLike) -> Interval:
+    """Return the interval of the share of rows (N,) that are right.
+
+    Wilson, JASA 1927, with Student's t and the number of rows divided by the design effect.
+    """
+    x = np.asarray(right, dtype=np.float64)
+    number = np.unique(np.asarray(groups)).size
+    if number < 2:
+        return NOWHERE
+    share = float(x.mean())
+    return wilson(share, x.size / design_effect(x - share, groups), t_quantile(number))
+
+
+def wilson(share: float, number: float, z: float = Z95) -> Interval:
     """Return the 95 % interval of a share of `number` independent cases. Wilson, JASA 1927."""
     if number < 1 or math.isnan(share):
-        return Interval(math.nan, math.nan)
-    centre = (share + Z95**2 / (2 * number)) / (1 + Z95**2 / number)
-    half = Z95 * math.sqrt(share * (1 - share) / number + Z95**2 / (4 * number**2))
-    half /= 1 + Z95**2 / number
+        return NOWHERE
+    centre = (share + z**2 / (2 * number)) / (1 + z**2 / number)
+    half = z * math.sqrt(share * (1 - share) / number + z**2 / (4 * number**2))
+    half /= 1 + z**2 / number
     return Interval(max(0.0, centre - half), min(1.0, centre + half))
 
 
-def auroc_interval(value: float, reals: int, fakes: int) -> Interval:
+def auroc_interval(
+    value: float, reals: int, fakes: int, *, effect: float = 1.0, z: float = Z95
+) -> Interval:
     """Return a 95 % interval of an AUROC that does not shrink to a point at 0.5 or 1.
 
     Newcombe, Statistics in Medicine 25(4), 2006, method 5: the values whose own standard error
     (Hanley and McNeil, 1982, with equal class sizes in its correction) reaches the value seen.
+
+    Args:
+        value: The AUROC seen.
+        reals: Number of reals.
+        fakes: Number of fakes.
+        effect: What the variance is multiplied by, as groups widen it.
+        z: Quantile, of Student's t where there are few groups.
     """
     if math.isnan(value) or min(reals, fakes) < 1:
-        return Interval(math.nan, math.nan)
+        return NOWHERE
 
     def gap(theta: float) -> float:
         mean = (reals + fakes) / 2 - 1
         spread = theta * (1 - theta) / (reals * fakes)
         spread *= 1 + mean * ((1 - theta) / (2 - theta) + theta / (1 + theta))
-        return (value - theta) ** 2 - Z95**2 * spread
+        return (value - theta) ** 2 - z**2 * effect * spread
 
     return Interval(_root(gap, 0.0, value), _root(gap, 1.0, value))
 

@@ -11,16 +11,24 @@ from numpy.typing import NDArray
 from deepfake.aggregation import RULES, Aggregator, WorstPerson, person_scores
 from deepfake.calibration import Calibration
 from deepfake.evaluation import measures as m
-from deepfake.evaluation.intervals import Interval, auroc_interval, bootstrap, wilson
+from deepfake.evaluation.delong import grouped_auroc_interval
+from deepfake.evaluation.intervals import (
+    NOWHERE,
+    Interval,
+    bootstrap,
+    share_interval,
+    t_quantile,
+    wilson,
+)
 from deepfake.evaluation.scores import ScoredVideo
 
 Level = Literal["face", "person", "video"]
 Labels = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-NOWHERE = Interval(math.nan, math.nan)
-RATES = ("accuracy", "tpr_at_fpr_1", "tpr_at_fpr_10")
-FEW_GROUPS = 5  # a bootstrap over fewer says nothing
+STRICT = {"tpr_at_fpr_1": 100, "tpr_at_fpr_10": 10}  # reals without which the rate is a guess
+FEW_GROUPS = 5  # fewer say nothing
+ENOUGH_GROUPS = 20  # with fewer, intervals lean on assumptions
 
 
 @dataclass(frozen=True)
@@ -155,42 +163,48 @@ def estimate(
 ) -> dict[str, Estimate]:
     """Return each measure with both intervals.
 
-    A bootstrap interval that is a single point, as of a constant or of a perfect classifier, says
-    how few the videos are, not how sure the figure is. It is replaced by Newcombe's interval for
-    the AUROC and Wilson's for shares, at the number of independent videos or groups, and left
-    out for the other measures.
+    The AUROC's is Newcombe's, accuracy's Wilson's, each for groups; the others are by bootstrap.
+    There is none with fewer than five units, none of ECE, whose value itself is too high on few
+    videos, none of a TPR at an FPR that less than one real would be, and none where a bootstrap
+    gives a point: that says how few the videos are, not how sure the figure is.
     """
     known = all_measures(judged.threshold)
-
-    def measure(y: Labels, s: Floats) -> list[float]:
-        return [known[name](y, s) for name in names]
-
-    values = measure(judged.labels, judged.scores)
-    spans = []
-    for units in (judged.videos, judged.groups):
-        found = bootstrap(measure, judged.labels, judged.scores, groups=units, repeats=repeats)
-        if np.unique(units).size < FEW_GROUPS:
-            found = [NOWHERE] * len(names)
-        triples = zip(names, values, found, strict=True)
-        spans.append([_widened(*triple, judged, units) for triple in triples])
-    return {
-        name: Estimate(value, by_video, by_identity)
-        for name, value, by_video, by_identity in zip(names, values, *spans, strict=True)
-    }
+    values = {name: known[name](judged.labels, judged.scores) for name in names}
+    spans = [_spans(judged, values, units, repeats) for units in (judged.videos, judged.groups)]
+    return {name: Estimate(values[name], spans[0][name], spans[1][name]) for name in names}
 
 
-def _widened(
-    name: str, value: float, span: Interval, judged: Judged, units: NDArray[np.str_]
-) -> Interval:
-    if span.low != span.high:
-        return span
-    fakes = np.unique(units[judged.labels == 1]).size
-    reals = np.unique(units[judged.labels == 0]).size
-    if name == "auroc":
-        return auroc_interval(value, reals, fakes)
-    if name in RATES:
-        return wilson(value, np.unique(units).size if name == "accuracy" else fakes)
-    return NOWHERE
+def _spans(
+    judged: Judged, values: Mapping[str, float], units: NDArray[np.str_], repeats: int
+) -> dict[str, Interval]:
+    """Return the interval of each measure by one kind of units."""
+    found = dict.fromkeys(values, NOWHERE)
+    y, s, number = judged.labels, judged.scores, np.unique(units).size
+    if number < FEW_GROUPS:
+        return found
+    reals, fakes = (np.unique(units[y == k]).size for k in (0, 1))
+    if "auroc" in values:
+        found["auroc"] = grouped_auroc_interval(y, s, units)
+    if "accuracy" in values:
+        found["accuracy"] = share_interval((s >= judged.threshold) == (y == 1), units)
+    drawn = [
+        name
+        for name in values
+        if name not in ("auroc", "accuracy", "ece") and reals >= STRICT.get(name, 0)
+    ]
+    known = all_measures(judged.threshold)
+    if drawn and repeats:
+
+        def measure(labels: Labels, scores: Floats) -> list[float]:
+            return [known[name](labels, scores) for name in drawn]
+
+        spans = bootstrap(measure, y, s, groups=units, repeats=repeats)
+        for name, span in zip(drawn, spans, strict=True):
+            if span.high - span.low > 1e-9:
+                found[name] = span
+            elif name in STRICT:
+                found[name] = wilson(values[name], fakes, t_quantile(number))
+    return found
 
 
 def result(
