@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from deepfake.types import FaceScore, TrackScore
 
-CLIP = 1e-7  # near the distance of float32's largest sigmoid below 1 to 1, so logits stay finite
+CLIP = 2.0**-53  # the distance of float64's largest sigmoid below 1 to 1, so logits stay finite
 
 Scores = NDArray[np.float64]
 

@@ -38,7 +38,8 @@ def parser() -> argparse.ArgumentParser:
         "are worth, with intervals.",
         epilog="`python -m deepfake.evaluate report FILE...` reports stored scores "
         "(scores.parquet) or predictions of others (CSV with video,label,score). "
-        "Exit status: 0 done, 1 some videos could not be damaged, 2 nothing done.",
+        "Exit status: 0 done, 1 some videos could not be damaged or too many have no score, "
+        "2 nothing done.",
     )
     add = parser.add_argument
     add("--checkpoint", nargs="+", action="extend", type=Path, metavar="C",
@@ -74,6 +75,10 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--repeats", type=int, default=1000, help="bootstrap draws (default: %(default)s)"
     )
+    parser.add_argument(
+        "--max-unscored", type=float, default=1.0, metavar="SHARE",
+        help="exit with status 1 where a larger share of the labelled videos has no score",
+    )  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -81,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     if argv and argv[0] == "report":
         arguments = report_parser().parse_args(argv[1:])
-        return _report(arguments.files, arguments.out or DEFAULT_OUT, arguments.repeats)
+        return _report(arguments.files, arguments.out or DEFAULT_OUT, arguments)
     arguments = parser().parse_args(argv)
     out = arguments.out or DEFAULT_OUT
 
@@ -108,26 +113,30 @@ def main(argv: Sequence[str] | None = None) -> int:
         embedded += _embed(name, checkpoint, folders)
         write_embedding(out / EMBEDDING, embedded)
         write_scores(out / SCORES, rows, judges)  # each time, so that no finished one is lost
-    status = _report([out / SCORES], out, arguments.repeats)
+    status = _report([out / SCORES], out, arguments)
     return SOME_FAILED if failures else status
 
 
-def _report(files: Sequence[Path], out: Path, repeats: int) -> int:
+def _report(files: Sequence[Path], out: Path, arguments: argparse.Namespace) -> int:
+    from deepfake.evaluation.coverage import over_limit
     from deepfake.evaluation.embedding import EMBEDDING, read_embedding
     from deepfake.evaluation.predictions import read_scores_or_predictions
     from deepfake.evaluation.scores import Scores
     from deepfake.report.evaluation_report import write_report
 
-    if repeats < 1:
+    if arguments.repeats < 1:
         raise DeepfakeError("--repeats must be at least 1")
     found = [read_scores_or_predictions(path) for path in files]
     judges = {name: judge for one in found for name, judge in one.judges.items()}
     scores = Scores(tuple(video for one in found for video in one.videos), judges)
     beside = dict.fromkeys(path.with_name(EMBEDDING) for path in files if path.suffix != ".csv")
     embedded = [face for path in beside for face in read_embedding(path)]
-    print(write_report(scores, out, repeats=repeats, embedded=embedded))
+    print(write_report(scores, out, repeats=arguments.repeats, embedded=embedded))
     print(f"Report: {out / 'report.html'}")
-    return DONE
+    over = over_limit(scores, arguments.max_unscored)
+    for line in over:
+        logger.error("%s", line)
+    return SOME_FAILED if over else DONE
 
 
 def _of_split(

@@ -11,6 +11,8 @@ from deepfake.evaluation.scores import ScoredVideo
 from deepfake.evaluation.shortcuts import residual_auroc, shortcut_auroc
 from deepfake.evaluation.summary import Result, result
 
+Seen = tuple[int, str, float]  # label, group, score
+
 
 def compare_rules(videos: Sequence[ScoredVideo], *, repeats: int = 1000) -> list[Result]:
     """Measure the same face scores under every aggregation rule, best AUROC first.
@@ -46,7 +48,7 @@ def compare_checkpoints(
     *,
     rules: tuple[Aggregator, Aggregator] = (WorstPerson(), WorstPerson()),
 ) -> tuple[int, DeLong]:
-    """Return the number of videos that both scored, and DeLong's test on those.
+    """Return the number of videos that both scored, and DeLong's test on those, by group.
 
     Args:
         first: Videos as one checkpoint scored them.
@@ -54,11 +56,13 @@ def compare_checkpoints(
         rules: From faces to a video, of the one and of the other.
     """
 
-    def scored(videos: Sequence[ScoredVideo], rule: Aggregator) -> dict[str, tuple[int, float]]:
+    def scored(videos: Sequence[ScoredVideo], rule: Aggregator) -> dict[str, Seen]:
         pairs = [(video, rule(video.faces)) for video in videos if video.label is not None]
-        return {v.video: (v.label or 0, score) for v, score in pairs if score is not None}
+        return {v.video: (v.label or 0, v.group, s) for v, s in pairs if s is not None}
 
     a, b = scored(first, rules[0]), scored(second, rules[1])
     both = sorted(a.keys() & b.keys())
-    labels = [a[key][0] for key in both]
-    return len(both), delong_test(labels, [a[k][1] for k in both], [b[k][1] for k in both])
+    labels, groups = [a[key][0] for key in both], [a[key][1] for key in both]
+    return len(both), delong_test(
+        labels, [a[k][2] for k in both], [b[k][2] for k in both], groups if both else None
+    )

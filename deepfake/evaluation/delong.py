@@ -1,6 +1,7 @@
 """Whether two checkpoints differ in AUROC on the same videos: DeLong's test."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +22,10 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class DeLong:
-    """The two AUROCs, their difference with its 95 % interval, and the two-sided p-value."""
+    """The two AUROCs, their difference with its 95 % interval, and the two-sided p-value.
+
+    `groups` counts the people, or groups of them, that the test took as independent.
+    """
 
     first: float
     second: float
@@ -29,20 +33,25 @@ class DeLong:
     low: float
     high: float
     p_value: float
+    groups: int = 0
 
 
-def delong_test(labels: ArrayLike, first: ArrayLike, second: ArrayLike) -> DeLong:
+def delong_test(
+    labels: ArrayLike, first: ArrayLike, second: ArrayLike, groups: ArrayLike | None = None
+) -> DeLong:
     """Compare the AUROCs of two scores of the same videos.
 
     DeLong et al., Biometrics 44(3), 1988; by midranks as Sun and Xu, IEEE Signal Processing
-    Letters 21(11), 2014. Videos count as independent: with several videos of a person, p-values
-    are too small, so read them beside the interval by identity. Scores that rank all videos alike
-    give p = 1; with fewer than two videos of a class all but the AUROCs is NaN.
+    Letters 21(11), 2014. Where groups have several videos, the variance is Obuchowski's (Biometrics
+    53(2), 1997) and Student's t stands for the normal; otherwise videos count as independent, and
+    p-values are too small where people repeat. Scores that rank all videos alike give p = 1; with
+    fewer than two videos of a class, or two groups, all but the AUROCs is NaN.
 
     Args:
         labels: 0 real, 1 fake (N,).
         first: P(fake) by one checkpoint (N,).
         second: P(fake) by the other (N,).
+        groups: Which videos share a person (N,).
     """
     y, a = checked(labels, first)
     _, b = checked(labels, second)
@@ -50,17 +59,52 @@ def delong_test(labels: ArrayLike, first: ArrayLike, second: ArrayLike) -> DeLon
     (area_a, fake_a, real_a), (area_b, fake_b, real_b) = parts
     difference = area_a - area_b
     nan = math.nan
-    if min(fake_a.size, real_a.size) < 2:
-        return DeLong(area_a, area_b, difference, nan, nan, nan)
-    variance = np.var(fake_a - fake_b, ddof=1) / fake_a.size
-    variance += np.var(real_a - real_b, ddof=1) / real_a.size
-    error = math.sqrt(float(variance))
+    names = np.arange(y.size) if groups is None else np.asarray(groups)
+    number = np.unique(names).size
+    if min(fake_a.size, real_a.size, number) < 2:
+        return DeLong(area_a, area_b, difference, nan, nan, nan, number)
+    if number == y.size:
+        variance = np.var(fake_a - fake_b, ddof=1) / fake_a.size
+        variance += np.var(real_a - real_b, ddof=1) / real_a.size
+        error, quantile = math.sqrt(float(variance)), Z95
+    else:
+        left = np.empty(y.size)
+        left[y == 1] = (fake_a - fake_b - difference) / fake_a.size
+        left[y == 0] = (real_a - real_b - difference) / real_a.size
+        _, member = np.unique(names, return_inverse=True)
+        sums = np.bincount(member, weights=left)
+        error = math.sqrt(float((sums**2).sum()) * number / (number - 1))
+        quantile = t_quantile(number)
     if error < 1e-12:
         p = 1.0 if abs(difference) < 1e-12 else nan
-    else:
+    elif number == y.size:
         p = math.erfc(abs(difference) / error / math.sqrt(2))
-    half = Z95 * error
-    return DeLong(area_a, area_b, difference, difference - half, difference + half, p)
+    else:
+        p = _two_sided(difference / error, number - 1)
+    half = quantile * error
+    return DeLong(area_a, area_b, difference, difference - half, difference + half, p, number)
+
+
+def _two_sided(t: float, degrees: int) -> float:
+    from scipy import stats
+
+    return float(2 * stats.t.sf(abs(t), degrees))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p-values adjusted for all of these tests together; NaN stays and does not count.
+
+    Holm, Scandinavian Journal of Statistics 6(2), 1979.
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    order = sorted((p, k) for k, p in enumerate(p_values) if not math.isnan(p))
+    adjusted, worst = list(p_values), 0.0
+    for rank, (p, k) in enumerate(order):
+        worst = max(worst, min(1.0, p * (len(order) - rank)))
+        adjusted[k] = worst
+    return adjusted
 
 
 def grouped_auroc_interval(labels: ArrayLike, scores: ArrayLike, groups: ArrayLike) -> Interval:

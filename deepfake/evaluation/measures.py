@@ -156,6 +156,24 @@ def f1(labels: ArrayLike, scores: ArrayLike, *, threshold: float = 0.5) -> float
     return _ratio(2 * tp, 2 * tp + fp + fn) if tp + fn else NAN
 
 
+def aurc(labels: ArrayLike, scores: ArrayLike, *, threshold: float = 0.5) -> float:
+    """Return the area under the risk-coverage curve: the mean error rate of the surest k of all k.
+
+    Geifman et al., ICLR 2019, https://arxiv.org/abs/1805.08206. The surer, the farther from the
+    threshold, as a share of its side; ties are taken in mean order.
+    """
+    y, s = checked(labels, scores)
+    if not y.size:
+        return NAN
+    side = np.where(s >= threshold, 1 - threshold, threshold)
+    sure = np.abs(s - threshold) / np.where(side > 0, side, 1.0)
+    wrong = ((s >= threshold) != (y == 1)).astype(np.float64)
+    _, group = np.unique(-sure, return_inverse=True)
+    share = np.bincount(group, weights=wrong) / np.bincount(group)
+    risk = np.cumsum(share[np.sort(group)]) / np.arange(1, y.size + 1)
+    return float(risk.mean())
+
+
 def log_loss(labels: ArrayLike, scores: ArrayLike) -> float:
     """Return the mean negative log likelihood, scores clipped to float64's epsilon."""
     y, s = checked(labels, scores)

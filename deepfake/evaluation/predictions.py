@@ -1,14 +1,18 @@
 """Predictions of others, from a CSV."""
 
 import csv
+import io
 import math
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from deepfake.aggregation import Aggregator
 from deepfake.evaluation.scores import ScoredVideo, Scores, ScoresError, read_scores
 from deepfake.types import FaceScore
 from preprocessing.types import Label
 
+COLUMNS = ("dataset", "key", "compression", "label", "score", "status", "method")
 LABELS: Mapping[str, Label] = {"0": 0, "real": 0, "1": 1, "fake": 1}
 
 
@@ -26,47 +30,93 @@ def read_scores_or_predictions(path: Path) -> Scores:
 def read_predictions(path: Path) -> list[ScoredVideo]:
     """Read someone's predictions: a CSV with video, label and score, P(fake) in [0, 1].
 
-    Label is 0, 1, real or fake. An empty score or "nan" counts as a video that was not judged. A
-    row is a video, even where a name comes twice. Columns dataset, method, compression and identity
-    are used where they are there; checkpoint and data set are else called by the file's name.
+    Label is 0, 1, real or fake. An empty score or "nan" counts as a video that was not judged, as
+    does a row of Deepfake Workbench's score files whose status is not ok; there the video's column
+    is called key. A row is a video, even where a name comes twice. Columns dataset, method,
+    compression and identity are used where they are there; checkpoint and data set are else called
+    by the file's name. Text is UTF-8, or what Excel writes: UTF-16 or Windows-1252, with semicolons
+    and decimal commas too.
 
     Raises:
         ScoresError: A column is missing, or a row cannot be right; the message names it.
     """
     videos = []
-    seen: dict[str, int] = {}
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        missing = {"video", "label", "score"} - set(reader.fieldnames or ())
-        if missing:
-            raise ScoresError(
-                f"{path} lacks the column {', '.join(sorted(missing))}. It must have video, label "
-                f"and score; found {', '.join(reader.fieldnames or ['nothing'])}."
+    seen: Counter[tuple[str, str]] = Counter()
+    for where, row in _rows(path):
+        label, score = _prediction(row, where)
+        compression, name = row.get("compression") or "", row["video"] or ""
+        plain = not compression or compression in name.split("/")  # our keys hold it
+        key = name if plain else f"{compression}/{name}"
+        dataset = row.get("dataset") or path.stem
+        seen[dataset, key] += 1
+        videos.append(
+            ScoredVideo(
+                checkpoint=row.get("checkpoint") or path.stem,
+                damage="",
+                level=0,
+                dataset=dataset,
+                method=row.get("method") or "",
+                compression=compression,
+                video=key if seen[dataset, key] == 1 else f"{key}#{seen[dataset, key]}",
+                group=row.get("identity") or name,
+                label=label,
+                split=None,
+                faces=() if math.isnan(score) else (FaceScore(score, track=0, frame=0),),
+                people=0 if math.isnan(score) else 1,
             )
-        for number, row in enumerate(reader, start=2):
-            label, score = _prediction(row, f"{path}, line {number}")
-            name = row["video"]
-            seen[name] = seen.get(name, 0) + 1
-            key = name if seen[name] == 1 else f"{name}#{seen[name]}"
-            videos.append(
-                ScoredVideo(
-                    checkpoint=row.get("checkpoint") or path.stem,
-                    damage="",
-                    level=0,
-                    dataset=row.get("dataset") or path.stem,
-                    method=row.get("method") or "",
-                    compression=row.get("compression") or "",
-                    video=key,
-                    group=row.get("identity") or name,
-                    label=label,
-                    split=None,
-                    faces=() if math.isnan(score) else (FaceScore(score, track=0, frame=0),),
-                    people=0 if math.isnan(score) else 1,
-                )
-            )
+        )
     if not videos:
         raise ScoresError(f"{path} has no row.")
     return videos
+
+
+def _rows(path: Path) -> Iterator[tuple[str, dict[str, str | None]]]:
+    """Yield each row by its columns, with where it stands."""
+    text = _text(path.read_bytes())
+    head = text.partition("\n")[0]
+    reader = csv.DictReader(
+        io.StringIO(text, newline=""), delimiter=max(",;\t", key=head.count), restkey=""
+    )
+    columns = [name.strip().lower() for name in reader.fieldnames or ()]
+    reader.fieldnames = ["video" if name == "key" else name for name in columns]
+    missing = {"video", "label", "score"} - set(reader.fieldnames)
+    if missing:
+        raise ScoresError(
+            f"{path} lacks the column {', '.join(sorted(missing))}. It must have video, label "
+            f"and score; found {', '.join(columns) or 'nothing'}."
+        )
+    try:
+        for row in reader:
+            yield f"{path}, line {reader.line_num}", row
+    except csv.Error as error:
+        raise ScoresError(f"{path}, line {reader.line_num}: no CSV ({error}).") from error
+
+
+def _text(data: bytes) -> str:
+    """Decode UTF-8 or UTF-16 with its mark, else the Windows page of Western Europe."""
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return data.decode("utf-16", errors="replace")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("cp1252", errors="replace")
+
+
+def write_predictions(path: Path, videos: Sequence[ScoredVideo], *, rule: Aggregator) -> None:
+    """Write the scores of one checkpoint as a CSV that `read_predictions` and others read.
+
+    Columns are those of Deepfake Workbench's score files, with checkpoint and identity (here the
+    group) beside them; a video without a score has the status "missing".
+    """
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow((*COLUMNS, "checkpoint", "identity"))
+        for video in videos:
+            if video.label is not None:
+                score = rule(video.faces)
+                judged = ("", "missing") if score is None else (repr(score), "ok")
+                about = (video.dataset, video.video, video.compression, video.label)
+                writer.writerow((*about, *judged, video.method, video.checkpoint, video.group))
 
 
 def _prediction(row: Mapping[str, str | None], where: str) -> tuple[Label, float]:
@@ -74,7 +124,8 @@ def _prediction(row: Mapping[str, str | None], where: str) -> tuple[Label, float
     if label is None:
         raise ScoresError(f"{where}: label must be 0, 1, real or fake, got {row['label']!r}")
     try:
-        score = float((row["score"] or "").strip() or "nan")
+        given = (row["score"] or "").strip().replace(",", ".")
+        score = float(given or "nan") if row.get("status") in (None, "", "ok") else math.nan
     except ValueError:
         score = math.inf
     if not (math.isnan(score) or 0 <= score <= 1):

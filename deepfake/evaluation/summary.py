@@ -20,13 +20,18 @@ from deepfake.evaluation.intervals import (
     t_quantile,
     wilson,
 )
+from deepfake.evaluation.likelihood import cllr, cllr_min
 from deepfake.evaluation.scores import ScoredVideo
 
 Level = Literal["face", "person", "video"]
 Labels = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-STRICT = {"tpr_at_fpr_1": 100, "tpr_at_fpr_10": 10}  # reals without which the rate is a guess
+STRICT = {
+    "tpr_at_fpr_01": 1000,
+    "tpr_at_fpr_1": 100,
+    "tpr_at_fpr_10": 10,
+}  # reals without which the rate is a guess
 FEW_GROUPS = 5  # fewer say nothing
 ENOUGH_GROUPS = 20  # with fewer, intervals lean on assumptions
 
@@ -79,6 +84,7 @@ class Result:
         fakes: How many fake ones.
         unscored: Labelled videos without a score.
         undecided: Videos in the undecided band.
+        groups: Groups of people, which are taken as independent.
         estimates: By name of the measure.
     """
 
@@ -91,6 +97,7 @@ class Result:
     fakes: int
     unscored: int
     undecided: int
+    groups: int
     estimates: Mapping[str, Estimate]
 
 
@@ -149,6 +156,8 @@ def all_measures(threshold: float) -> dict[str, Callable[[Labels, Floats], float
         "log_loss": m.log_loss,
         "brier": m.brier,
         "ece": m.ece,
+        "aurc": lambda y, s: m.aurc(y, s, threshold=threshold),
+        "tpr_at_fpr_01": lambda y, s: m.tpr_at_fpr(y, s, fpr=0.001),
         "tpr_at_fpr_1": lambda y, s: m.tpr_at_fpr(y, s, fpr=0.01),
         "tpr_at_fpr_10": lambda y, s: m.tpr_at_fpr(y, s, fpr=0.1),
         "partial_auroc": m.partial_auroc,
@@ -219,12 +228,17 @@ def result(
 ) -> Result:
     """Measure videos of one checkpoint and data set.
 
-    With a calibration and "ece" among the names, "ece_raw" is the error before calibration.
+    With a calibration and "ece" among the names, "ece_raw" is the error before calibration, "cllr"
+    the cost of its likelihood ratios and "cllr_min" what would be left of it.
     """
     judged = judge(videos, rule=RULES[rule], level=level, calibration=calibration)
     estimates = estimate(judged, names, repeats=repeats)
     if calibration is not None and "ece" in names:
         estimates["ece_raw"] = Estimate(m.ece(judged.labels, judged.raw))
+        if calibration.least_ratio is not None and level == "video":
+            ratios = calibration.log_ratios(judged.raw)
+            estimates["cllr"] = Estimate(cllr(judged.labels, ratios))
+            estimates["cllr_min"] = Estimate(cllr_min(judged.labels, judged.raw))
     fakes = int(judged.labels.sum())
     return Result(
         checkpoint=videos[0].checkpoint if videos else "",
@@ -236,5 +250,6 @@ def result(
         fakes=fakes,
         unscored=judged.unscored,
         undecided=judged.undecided if level == "video" else 0,
+        groups=np.unique(judged.groups).size,
         estimates=estimates,
     )

@@ -11,11 +11,13 @@ import numpy as np
 
 from deepfake.evaluation import measures as m
 from deepfake.evaluation.embedding import EmbeddedFace
+from deepfake.evaluation.likelihood import tippett
 from deepfake.evaluation.summary import Judged
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
 
 REAL, FAKE = "#0072b2", "#d55e00"  # told apart by the colour-blind (Okabe and Ito)
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#8a8a8a")
@@ -113,6 +115,17 @@ def plot_confusion(judged: Judged) -> "Figure":
     axes.set(xticks=[0, 1], yticks=[0, 1], xticklabels=["real", "fake"])
     axes.set_yticklabels(["real", "fake"])
     axes.grid(visible=False)
+    return figure
+
+
+def plot_tippett(judged: Judged, log_ratios: "NDArray[np.float64]") -> "Figure":
+    """Draw the share of videos of each class whose likelihood ratio is at least so much."""
+    figure, axes = _figure("Tippett", "log10 likelihood ratio", "Share with at least that")
+    for label, name, colour in ((0, "real", REAL), (1, "fake", FAKE)):
+        x, share = tippett(log_ratios[judged.labels == label] / np.log(10))
+        axes.step(x, share, where="pre", color=colour, label=name)
+    axes.axvline(0, color="0.7", linewidth=1, linestyle="--")
+    _legend(axes, "lower left")
     return figure
 
 

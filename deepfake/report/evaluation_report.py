@@ -10,12 +10,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deepfake.aggregation import by_name
+from deepfake.evaluation.across import across
 from deepfake.evaluation.comparison import compare_checkpoints, compare_rules, shortcuts
+from deepfake.evaluation.coverage import coverage
+from deepfake.evaluation.delong import holm
 from deepfake.evaluation.embedding import EmbeddedFace
 from deepfake.evaluation.measures import auroc
 from deepfake.evaluation.parts import parts
+from deepfake.evaluation.predictions import write_predictions
 from deepfake.evaluation.scores import UNDAMAGED, Judge, ScoredVideo, Scores
-from deepfake.evaluation.summary import MEASURES, Level, Result, judge, result
+from deepfake.evaluation.summary import (
+    ENOUGH_GROUPS,
+    MEASURES,
+    Judged,
+    Level,
+    Result,
+    judge,
+    result,
+)
 from deepfake.report import evaluation_plots as plots
 from deepfake.report import evaluation_tables as tables
 from deepfake.report.evaluation_page import Picture, evaluation_page
@@ -67,6 +79,7 @@ def write_report(
     pieces = _pieces(cells, judges, repeats)
     rules = _rules(cells, repeats)
     found = [tables.cross_table(levels), tables.measures_table(whole)]
+    found += _coverage(cells, judges) + _across(cells, judges)
     found += _compared(cells, judges) + _robustness(damaged, judges)
     found += [tables.parts_table(pieces)] if pieces else []
     found += [tables.rules_table(rules)] if rules else []
@@ -76,6 +89,7 @@ def write_report(
     folder.mkdir(parents=True, exist_ok=True)
     _write_tables(found, folder)
     (folder / "results.csv").write_text(tables.results_csv([*levels, *pieces, *rules]), "utf-8")
+    _write_scores(cells, judges, folder / "scores")
     page = evaluation_page(found, pictures, _notes(whole, judges, repeats))
     (folder / "report.html").write_text(page, "utf-8")
     return found[0].markdown()
@@ -120,21 +134,62 @@ def _rules(cells: Cells, repeats: int) -> list[Result]:
 
 
 def _compared(cells: Cells, judges: Mapping[str, Judge]) -> list[Table]:
-    rows = []
-    for dataset in dict.fromkeys(dataset for _, dataset in cells):
-        names = [name for name, other in cells if other == dataset]
-        for a, b in combinations(names, 2):
-            videos, test = compare_checkpoints(
-                cells[a, dataset], cells[b, dataset],
-                rules=(by_name(judges[a].aggregation), by_name(judges[b].aggregation)),
-            )  # fmt: skip
-            figures = (test.first, test.second, test.difference, test.low, test.high)
-            p = "–" if math.isnan(test.p_value) else f"{test.p_value:.2g}"
-            rows.append((dataset, a, b, str(videos), *(number(figure) for figure in figures), p))
-    if not rows:
+    """Return every pair of checkpoints on every data set, adjusted for all tests together."""
+    tests = [
+        (dataset, a, b, *compare_checkpoints(
+            cells[a, dataset], cells[b, dataset],
+            rules=(by_name(judges[a].aggregation), by_name(judges[b].aggregation)),
+        ))
+        for dataset in dict.fromkeys(dataset for _, dataset in cells)
+        for a, b in combinations([name for name, other in cells if other == dataset], 2)
+    ]  # fmt: skip
+    if not tests:
         return []
-    heads = ("Data set", "First", "Second", "Videos", "AUROC", "AUROC", "Difference")
-    return [Table("DeLong's test", (*heads, "from", "to", "p"), tuple(rows))]
+    adjusted = holm([test.p_value for *_, test in tests])
+    rows = []
+    for (dataset, a, b, videos, test), p in zip(tests, adjusted, strict=True):
+        figures = (test.first, test.second, test.difference, test.low, test.high)
+        shown = ["–" if math.isnan(x) else f"{x:.2g}" for x in (test.p_value, p)]
+        count = f"{test.groups}{' (few)' if test.groups < ENOUGH_GROUPS else ''}"
+        rows.append((dataset, a, b, str(videos), count, *(number(f) for f in figures), *shown))
+    heads = ("Data set", "First", "Second", "Videos", "Groups", "AUROC", "AUROC", "Difference")
+    return [Table("DeLong's test", (*heads, "from", "to", "p", "p (Holm)"), tuple(rows))]
+
+
+def _coverage(cells: Cells, judges: Mapping[str, Judge]) -> list[Table]:
+    """Return what videos without a score would do, where there are any."""
+    rows = []
+    for (name, dataset), videos in cells.items():
+        found = coverage(videos, rule=by_name(judges[name].aggregation))
+        if found.unscored:
+            figures = (found.left_out, found.as_chance, found.as_real, found.as_fake)
+            figures += (found.least, found.most)
+            counts = (str(found.scored), str(found.unscored), f"{found.share:.1%}")
+            rows.append((name, dataset, *counts, *(number(figure) for figure in figures)))
+    heads = ("Checkpoint", "Data set", "Scored", "Not scored", "Coverage", "Left out", "By chance")
+    title = "Coverage: AUROC by what videos without a score count as"
+    every = (*heads, "All real", "All fake", "All wrong", "All right")
+    return [Table(title, every, tuple(rows))] if rows else []
+
+
+def _across(cells: Cells, judges: Mapping[str, Judge]) -> list[Table]:
+    """Return one row per checkpoint that judged several data sets."""
+    rows = []
+    for name, judge_of in judges.items():
+        mine = [(dataset, videos) for (other, dataset), videos in cells.items() if other == name]
+        found = across({dataset: _judged(videos, judge_of) for dataset, videos in mine})
+        if found is not None:
+            figures = (found.pooled, found.mean, found.lowest, found.own, found.one, found.stored)
+            rows.append((name, str(found.sets), *(number(figure) for figure in figures)))
+    heads = ("Checkpoint", "Data sets", "AUROC pooled", "AUROC mean", "AUROC lowest")
+    heads += ("Own threshold each", "One threshold", "Stored threshold")
+    title = "Across data sets: one scale or one for each; the last three are balanced accuracy"
+    return [Table(title, heads, tuple(rows))] if rows else []
+
+
+def _judged(videos: Sequence[ScoredVideo], judge_of: Judge) -> Judged:
+    rule = by_name(judge_of.aggregation)
+    return judge(videos, rule=rule, calibration=judge_of.calibration)
 
 
 def _shortcuts(cells: Cells, judges: Mapping[str, Judge]) -> list[Table]:
@@ -200,14 +255,7 @@ def _draw(
         _, svg = plots.save(figure, folder, _file_name(name))
         pictures.append(Picture(svg, words))
 
-    judged = {
-        key: judge(
-            videos,
-            rule=by_name(judges[key[0]].aggregation),
-            calibration=judges[key[0]].calibration,
-        )
-        for key, videos in cells.items()
-    }
+    judged = {key: _judged(videos, judges[key[0]]) for key, videos in cells.items()}
     named = {f"{name} on {dataset}": one for (name, dataset), one in judged.items()}
     keep(plots.plot_roc(named), "roc", "ROC curves with their areas")
     keep(plots.plot_precision_recall(named), "precision-recall", "Precision over recall")
@@ -217,6 +265,12 @@ def _draw(
         keep(plots.plot_reliability(one), f"reliability {name}", f"Reliability of {name}")
         keep(plots.plot_histogram(one), f"histogram {name}", f"Scores of {name}")
         keep(plots.plot_confusion(one), f"confusion {name}", f"Confusion of {name}")
+    for (name, dataset), one in judged.items():
+        fitted = judges[name].calibration
+        if fitted is not None and fitted.least_ratio is not None and one.labels.size:
+            title = f"{name} on {dataset}"
+            figure = plots.plot_tippett(one, fitted.log_ratios(one.raw))
+            keep(figure, f"tippett {title}", f"Likelihood ratios (Tippett) of {title}")
     for (name, dataset), damages in damaged.items():
         title = f"{name} on {dataset}"
         curves = _curves(damages, judges[name].aggregation)
@@ -248,15 +302,30 @@ def _write_tables(found: Sequence[Table], folder: Path) -> None:
         (folder / "tables" / f"{name}.tex").write_text(table.latex(), "utf-8")
 
 
+def _write_scores(cells: Cells, judges: Mapping[str, Judge], folder: Path) -> None:
+    """Write the score of each video, as others read it: a CSV for each checkpoint and data set."""
+    folder.mkdir(exist_ok=True)
+    for (name, dataset), videos in cells.items():
+        path = folder / f"{_file_name(f'{name} on {dataset}')}.scores.csv"
+        write_predictions(path, videos, rule=by_name(judges[name].aggregation))
+
+
 def _notes(whole: Sequence[Result], judges: Mapping[str, Judge], repeats: int) -> list[str]:
     notes = [
-        f"Intervals hold 95 %, by a bootstrap of {repeats} draws: first of videos, then of groups "
-        "of videos that share a person or a source. A dash means that a figure is not defined, as "
-        "AUROC with one class, or that the videos are too few."
+        "Intervals hold 95 %: first by video, then by group of videos that share a person or a "
+        f"source; of AUROC and accuracy in closed form, else by a bootstrap of {repeats} draws. A "
+        "dash means that a figure is not defined, as AUROC with one class, or that the videos are "
+        "too few."
+    ]
+    notes += [
+        f"{one.checkpoint} on {one.dataset}: only {one.groups} independent groups. With fewer than "
+        f"{ENOUGH_GROUPS}, intervals and tests lean on assumptions; measure more people."
+        for one in whole
+        if one.groups < ENOUGH_GROUPS
     ]
     notes += [
         f"{one.checkpoint} on {one.dataset}: {one.unscored} videos without a score are in no "
-        "measure but their number."
+        "measure but their number and the table of coverage."
         for one in whole
         if one.unscored
     ]

@@ -23,6 +23,10 @@ TITLES = {
     "brier": "Brier",
     "ece": "ECE",
     "ece_raw": "ECE before calibration",
+    "aurc": "AURC",
+    "cllr": "Cllr (bits)",
+    "cllr_min": "Cllr, best calibration",
+    "tpr_at_fpr_01": "TPR at 0.1 % FPR",
     "tpr_at_fpr_1": "TPR at 1 % FPR",
     "tpr_at_fpr_10": "TPR at 10 % FPR",
     "partial_auroc": "Partial AUROC (to 10 % FPR)",
@@ -93,23 +97,34 @@ def cross_table(results: Sequence[Result], measure: str = "auroc") -> Table:
     deviation.
     """
     datasets = list(dict.fromkeys(r.dataset for r in results))
-    rows: dict[tuple[str, str], dict[str, Estimate]] = defaultdict(dict)
+    rows: dict[tuple[str, str], dict[str, Result]] = defaultdict(dict)
     for r in results:
-        rows[r.checkpoint, r.level][r.dataset] = r.estimates[measure]
+        rows[r.checkpoint, r.level][r.dataset] = r
     lines = [
-        (name, level, *(cell(found[d]) if d in found else "–" for d in datasets))
+        (name, level, *(_counted(found[d], measure) if d in found else "–" for d in datasets))
         for (name, level), found in rows.items()
     ]
-    seeds: dict[tuple[str, str], list[dict[str, Estimate]]] = defaultdict(list)
+    seeds: dict[tuple[str, str], list[dict[str, Result]]] = defaultdict(list)
     for (name, level), found in rows.items():
         if SEED.search(name):
             seeds[SEED.sub("", name), level].append(found)
     for (name, level), runs in seeds.items():
         if len(runs) > 1:
-            values = [[run[d].value for run in runs if d in run] for d in datasets]
+            values = [
+                [run[d].estimates[measure].value for run in runs if d in run] for d in datasets
+            ]
             lines.append((f"{name}, {len(runs)} seeds", level, *(_deviation(v) for v in values)))
     title = f"{TITLES[measure]} [95 % interval by video] [by identity]"
     return Table(title, ("Checkpoint", "Level", *datasets), tuple(lines))
+
+
+def _counted(result: Result, measure: str) -> str:
+    """Return the estimate, and how many videos it speaks for where those are not all."""
+    text = cell(result.estimates[measure])
+    if result.level != "video" or not result.unscored:
+        return text
+    scored = result.reals + result.fakes
+    return f"{text} ({scored} of {scored + result.unscored} scored)"
 
 
 def _deviation(values: Sequence[float]) -> str:
@@ -132,6 +147,7 @@ def measures_table(results: Sequence[Result]) -> Table:
         ("Fake videos", *(str(r.fakes) for r in results)),
         ("Videos without a score", *(str(r.unscored) for r in results)),
         ("Videos undecided", *(str(r.undecided) for r in results)),
+        ("Independent groups", *(str(r.groups) for r in results)),
     ]
     return Table("Videos: every measure", tuple(heads), tuple(rows))
 
@@ -167,9 +183,9 @@ def results_csv(results: Iterable[Result]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     about = ("checkpoint", "dataset", "level", "part", "rule")
     ends = ("value", "low_video", "high_video", "low_identity", "high_identity")
-    writer.writerow([*about, "real", "fake", "unscored", "undecided", "measure", *ends])
+    writer.writerow([*about, "real", "fake", "unscored", "undecided", "groups", "measure", *ends])
     for r in results:
-        counts = [r.reals, r.fakes, r.unscored, r.undecided]
+        counts = [r.reals, r.fakes, r.unscored, r.undecided, r.groups]
         for name, e in r.estimates.items():
             figures = [e.value, e.by_video.low, e.by_video.high]
             figures += [e.by_identity.low, e.by_identity.high]

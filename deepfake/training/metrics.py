@@ -12,6 +12,8 @@ from deepfake.aggregation import Aggregator, WorstPerson
 from deepfake.evaluation import measures
 from deepfake.types import FaceScore
 
+RANKED = 16.0  # logits up to here give probabilities that float64 tells apart well
+
 
 class VideoMetrics(Metric):
     """Measures of faces and of videos, each video scored from its people's faces.
@@ -82,14 +84,17 @@ class VideoMetrics(Metric):
 
     def compute(self) -> dict[str, float]:
         """Return every measure of the faces seen since the last reset."""
-        faces, face_labels, _, _ = self._rows()
+        logits, face_labels, _, _ = self._rows()
         y, s = self._judged()
-        finite = np.isfinite(faces)
+        finite = np.isfinite(logits)
+        # Probabilities nearer to 1 than float64 tells are in order again where all logits shrink.
+        most = float(np.abs(logits[finite]).max(initial=0.0))
+        ranked = s if most <= RANKED else self._judged(RANKED / most)[1]
         result = {
-            "face_auroc": measures.auroc(face_labels[finite], faces[finite]),
-            "video_auroc": measures.auroc(y, s),
-            "video_ap": measures.average_precision(y, s),
-            "video_eer": measures.eer(y, s),
+            "face_auroc": measures.auroc(face_labels[finite], logits[finite]),
+            "video_auroc": measures.auroc(y, ranked),
+            "video_ap": measures.average_precision(y, ranked),
+            "video_eer": measures.eer(y, ranked),
             "video_accuracy": measures.accuracy(y, s),
             "video_balanced_accuracy": measures.balanced_accuracy(y, s),
             "video_log_loss": measures.log_loss(y, s),
@@ -105,8 +110,9 @@ class VideoMetrics(Metric):
         with self.sync_context():
             return self._judged()
 
-    def _judged(self) -> tuple[list[int], list[float]]:
-        faces, face_labels, numbers, tracks = self._rows()
+    def _judged(self, shrink: float = 1.0) -> tuple[list[int], list[float]]:
+        logits, face_labels, numbers, tracks = self._rows()
+        faces = np.exp(-np.logaddexp(0, -logits * shrink))
         labels: dict[int, int] = {}
         people: dict[int, list[FaceScore]] = {}
         for row, video in enumerate(numbers.tolist()):
@@ -118,13 +124,13 @@ class VideoMetrics(Metric):
         return [labels[video] for video in scores], list(scores.values())
 
     def _rows(self) -> tuple[Any, Any, Any, Any]:
-        """Return scores, labels, videos and tracks (N,) as arrays, each sample once."""
+        """Return logits, labels, videos and tracks (N,) as arrays, each sample once."""
         if len(self.logits) == 0:  # a list, or a tensor after a gather
             none = np.zeros(0, dtype=np.int64)
             return np.zeros(0), none, none, none
-        scores = dim_zero_cat(self.logits).double().sigmoid().cpu().numpy()
+        logits = np.clip(dim_zero_cat(self.logits).double().cpu().numpy(), -1e4, 1e4)
         others = (self.labels, self.videos, self.tracks, self.samples)
         labels, videos, tracks, samples = (dim_zero_cat(state).cpu().numpy() for state in others)
         _, first = np.unique(samples, return_index=True)
         keep = np.sort(np.concatenate([first[samples[first] >= 0], np.flatnonzero(samples < 0)]))
-        return scores[keep], labels[keep], videos[keep], tracks[keep]
+        return logits[keep], labels[keep], videos[keep], tracks[keep]

@@ -105,3 +105,14 @@ def test_two_processes_measure_what_one_does(tmp_path: Path) -> None:
         judged, measured = torch.load(f"{answers}{rank}")
         assert sorted(zip(*judged, strict=True)) == sorted(zip(*one.videos_judged(), strict=True))
         assert measured == one.compute()
+
+
+@pytest.mark.parametrize("lowest", [16.2, 40.0, 200.0, -60.0])
+def test_confident_scores_keep_their_order(lowest: float) -> None:
+    metrics, number = VideoMetrics(), 21
+    logits = lowest + torch.arange(number) * 0.2
+    nothing = torch.zeros(number).long()
+    metrics.update(logits, (torch.arange(number) >= 10).long(), torch.arange(number), nothing)
+    found = metrics.compute()
+    assert (found["face_auroc"], found["video_auroc"], found["video_ap"]) == (1, 1, 1)
+    assert found["video_eer"] == 0
