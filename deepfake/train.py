@@ -23,6 +23,7 @@ video AUROC, test it, and write runs/<time>/ (config, metrics.csv, best.ckpt, cu
   --trainer.max_epochs N      epochs at most
   --trainer.precision P       such as bf16-mixed
   --seed_everything N         seed (default: 0)
+  --name NAME                 write runs/NAME/seed<N>/; evaluate gives seeds of a name one row
   --ckpt_path FILE|last       go on with a run in its folder, with its settings; last is
                               runs/latest/last.ckpt
   --print_config              print every setting with its value and stop

@@ -3,11 +3,16 @@
 import argparse
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from deepfake.cli.console import DONE, SOME_FAILED, Parser, command, one_line, run
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from preprocessing.types import Split
 
 
 def parser() -> argparse.ArgumentParser:
@@ -20,7 +25,22 @@ def parser() -> argparse.ArgumentParser:
         description="Exit status 0 where nothing was found, 1 where something was.",
     )
     check.add_argument("faces", type=Path, nargs="?", default=Path("data/faces"))
+    check.add_argument("other", type=Path, nargs="?", help="find what two folders share instead")
     check.add_argument("--seed", type=int, default=0, help="of the split, as in training")
+    verify = commands.add_parser(
+        "verify",
+        help="say what of a protocol a folder has, lacks, has beside it and labels otherwise",
+        description="Exit status 0 where nothing is missing and no label differs, else 1.",
+    )
+    verify.add_argument("protocol", help="a shipped one, such as ffpp-c23, or a file")
+    verify.add_argument("faces", type=Path, nargs="?", default=Path("data/faces"))
+    verify.add_argument("--split", choices=("train", "val", "test"), help="only this side of it")
+    protocol = commands.add_parser(
+        "protocol", help="write the labelled videos of a folder with their sides as a protocol"
+    )
+    protocol.add_argument("faces", type=Path)
+    protocol.add_argument("--out", type=Path, required=True, help="file NAME.csv")
+    protocol.add_argument("--version", default="1")
     commands.add_parser("sources", help="list the data sets that preprocess recognises")
     pack = commands.add_parser(
         "pack", help="write each folder of images below ROOT as a lossless video beside it"
@@ -40,7 +60,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return the exit status."""
     arguments = parser().parse_args(argv)
     if arguments.command == "check":
+        if arguments.other is not None:
+            return _compare(arguments.faces, arguments.other)
         return _check(arguments.faces, arguments.seed)
+    if arguments.command == "verify":
+        return _verify(arguments.protocol, arguments.faces, arguments.split)
+    if arguments.command == "protocol":
+        return _write_protocol(arguments.faces, arguments.out, arguments.version)
     if arguments.command == "pack":
         from deepfake.data.packing import pack_images
 
@@ -87,11 +113,89 @@ def _check(folder: Path, seed: int) -> int:
     if weak:
         print(f"AUROC of a property alone: {', '.join(weak)}")
     strong = sum(shortcut.strong for shortcut in found)
+    looks = _say_of_people([(manifest, folder)], plan.assignment)
     if not leaks and not strong and not plan.leaky:
-        print("Nothing found.")
+        print(f"Nothing else found{looks}." if looks else "Nothing found.")
         return DONE
     print(f"{len(leaks)} leaks, {strong} shortcuts.")
     return SOME_FAILED
+
+
+def _verify(name: str, folder: Path, split: str | None) -> int:
+    from deepfake.data.protocols import find_protocol, verify
+    from deepfake.data.shards.read import read_records
+
+    protocol = find_protocol(name)
+    labels = {record.key: record.video.label for record in read_records(folder)}
+    found = verify(protocol, labels, split=split)
+    print(f"{protocol}: {len(protocol.of(split))} videos, sha256 {protocol.sha256}")
+    for title, keys in (
+        ("have", found.have),
+        ("missing", found.missing),
+        ("extra", found.extra),
+        ("label differs", found.label_differs),
+    ):
+        shown = "" if title == "have" else one_line("".join(f" {key}" for key in keys[:3]))
+        print(f"  {title:14}{len(keys):8}{shown}")
+    return DONE if found.complete else SOME_FAILED
+
+
+def _write_protocol(folder: Path, out: Path, version: str) -> int:
+    from deepfake.data.protocols import Protocol
+    from deepfake.data.splits.leaks import split_folder
+    from preprocessing.crops.manifest import read_table
+
+    manifest = read_table(folder)
+    plan, _ = split_folder(manifest, folder)
+    labels = dict(zip(*(manifest[name].to_pylist() for name in ("video", "label")), strict=True))
+    videos = {
+        key: (label, plan.assignment[key]) for key, label in labels.items() if label is not None
+    }
+    protocol = Protocol(out.stem, version, videos)
+    protocol.write(out)
+    print(f"{protocol}: {len(videos)} videos in {out}")
+    return DONE
+
+
+def _compare(first: Path, second: Path) -> int:
+    from deepfake.data.splits.leaks import compare_folders, describe
+    from preprocessing.crops.manifest import read_table
+
+    leaks = compare_folders(first, second)
+    for line in describe(leaks):
+        print(f"shared: {one_line(line)}")
+    looks = _say_of_people([(read_table(folder), folder) for folder in (first, second)], None)
+    if not leaks:
+        print(f"Nothing else found{looks}." if looks else "Nothing found.")
+        return DONE
+    print(f"{len(leaks)} shared.")
+    return SOME_FAILED
+
+
+def _say_of_people(
+    folders: "Sequence[tuple[pa.Table, Path]]", assignment: "Mapping[str, Split] | None"
+) -> str:
+    """Print whose faces are alike on two sides; return what to add to "nothing found"."""
+    import pyarrow.compute as pc
+
+    from deepfake.data.splits.looks import alike_people
+
+    counts = [pc.list_value_length(table["identities"]) for table, _ in folders]
+    named = all(pc.all(pc.greater(count, 0)).as_py() for count in counts)
+    pairs = alike_people(folders, assignment)
+    for a, b, apart in (pairs or [])[:5]:
+        print(f"note: {one_line(f'{a} and {b} may show the same person: faces {apart:.2f} apart')}")
+    if len(pairs or []) > 5:
+        print(f"note: {len(pairs or []) - 5} more pairs of videos may show the same person")
+    if pairs is None:
+        if named:
+            return ""
+        print(
+            "note: not all videos name their people, so people were not compared. Name them in "
+            "labels.csv, or compare faces: pip install 'deepfake[recognition]'."
+        )
+        return "; people were not compared"
+    return "" if named and not pairs else "; people were compared by their faces alone"
 
 
 if __name__ == "__main__":

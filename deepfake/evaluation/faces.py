@@ -1,16 +1,19 @@
 """From a folder of crops and a checkpoint to rows of scores."""
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby, islice
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol as Interface
+from typing import cast
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from deepfake.data.protocols import Protocol
 from deepfake.data.shards.read import crop_reader, read_records
 from deepfake.data.splits.groups import groups
 from deepfake.errors import DeepfakeError
@@ -19,7 +22,7 @@ from deepfake.inference.faces import cut, network_input
 from deepfake.recipe import InputRecipe
 from preprocessing.crops.manifest import read_manifest, read_options
 from preprocessing.errors import VideoError
-from preprocessing.types import FaceCrop, Image, PreprocessOptions
+from preprocessing.types import FaceCrop, Image, Label, PreprocessOptions, Split, Video
 from preprocessing.video.images import decode_image
 
 logger = logging.getLogger(__name__)
@@ -30,7 +33,7 @@ LOOK_SIZE = 128  # pixels; sharpness is compared at one size, whatever the crop'
 Scores = NDArray[np.float64]
 
 
-class FaceScorer(Protocol):
+class FaceScorer(Interface):
     """What scores prepared faces, as `deepfake.checkpoints.scorers.Scorer`."""
 
     def score(self, faces: NDArray[np.float32]) -> Scores:
@@ -89,30 +92,86 @@ def read_folders(folders: Sequence[Path]) -> list[tuple[Path, list[FaceCrop], li
         crops = read_manifest(folder)
         seen = {crop.video for crop in crops}
         empty = [
-            FaceCrop(
-                path="",
-                video=record.key,
-                track=0,
-                frame=0,
-                time_s=0.0,
-                box=(0.0, 0.0, 0.0, 0.0),
-                score=0.0,
-                landmarks=np.zeros((5, 2), dtype=np.float32),
-                crop_box=(0.0, 0.0, 0.0, 0.0),
-                label=record.video.label,
-                identities=record.video.identities,
-                source=record.video.source,
-                method=record.video.method,
-                compression=record.video.compression,
-                dataset=record.video.dataset,
-                split=record.video.split,
-            )
+            _stand_in(record.key, record.video)
             for record in read_records(folder)
             if record.key not in seen
         ]
         name = folder.resolve().name
         found.append((folder, _named(crops, name), _named(empty, name)))
     return found
+
+
+def _stand_in(key: str, video: Video) -> FaceCrop:
+    """Return a row for a video in which no face was found."""
+    nowhere = (0.0, 0.0, 0.0, 0.0)
+    return FaceCrop(
+        path="",
+        video=key,
+        track=0,
+        frame=0,
+        time_s=0.0,
+        box=nowhere,
+        score=0.0,
+        landmarks=np.zeros((5, 2), dtype=np.float32),
+        crop_box=nowhere,
+        label=video.label,
+        identities=video.identities,
+        source=video.source,
+        method=video.method,
+        compression=video.compression,
+        dataset=video.dataset,
+        split=video.split,
+    )
+
+
+def of_protocol(
+    folders: Sequence[tuple[Path, list[FaceCrop], list[FaceCrop]]],
+    protocol: Protocol,
+    split: Split | None,
+) -> list[tuple[Path, list[FaceCrop], list[FaceCrop]]]:
+    """Return what of the folders is on one side of a protocol, with its labels.
+
+    A video of it that no folder has stands among those without a face. The data set's name is
+    followed by the protocol's.
+
+    Raises:
+        DeepfakeError: No folder has any of its videos.
+    """
+    wanted = protocol.of(split)
+
+    def listed(crops: Sequence[FaceCrop]) -> list[FaceCrop]:
+        return [
+            replace(
+                crop,
+                label=cast(Label, wanted[crop.video][0]),
+                split=cast(Split, wanted[crop.video][1]),
+                dataset=f"{crop.dataset}, {protocol}",
+            )
+            for crop in crops
+            if crop.video in wanted
+        ]
+
+    found = [(folder, listed(crops), listed(empty)) for folder, crops, empty in folders]
+    seen = {crop.video: crop for _, crops, empty in found for crop in [*crops, *empty]}
+    if not seen:
+        raise DeepfakeError(
+            f"None of the {len(wanted)} videos of {protocol} is in the folders given. "
+            "`python -m deepfake.data verify` says what they have."
+        )
+    usual = Counter(crop.dataset for crop in seen.values()).most_common(1)[0][0]
+    absent = [
+        replace(
+            _stand_in(key, Video(Path(key), key, label=cast(Label, label))),
+            dataset=usual,
+            split=cast(Split, side),
+        )
+        for key, (label, side) in wanted.items()
+        if key not in seen
+    ]
+    if absent:
+        logger.warning("%d of the %d videos of %s are missing.", len(absent), len(wanted), protocol)
+    folder, crops, empty = found[0]
+    return [(folder, crops, [*empty, *absent]), *found[1:]]
 
 
 def _named(crops: Sequence[FaceCrop], name: str) -> list[FaceCrop]:

@@ -6,8 +6,7 @@ the file's metadata.
 """
 
 import json
-import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from deepfake.aggregation import DEFAULT
 from deepfake.calibration import Calibration
@@ -51,6 +51,11 @@ SCHEMA = pa.schema(
         pa.field("score", pa.float64()),
     ]
 )
+ABOUT = [
+    "checkpoint", "damage", "level", "dataset", "method", "compression", "video", "group", "label",
+    "split",
+]  # fmt: skip
+LOOKS = ("face_size", "sharpness", "brightness")
 
 
 class ScoresError(DeepfakeError):
@@ -169,10 +174,11 @@ class Scores:
 
 def write_scores(path: Path, rows: Iterable[ScoreRow], judges: Mapping[str, Judge]) -> None:
     """Write `scores.parquet`, sorted, so that a video's rows are neighbours."""
-    content = [{**asdict(row), "identities": list(row.identities)} for row in rows]
+    kept = list(rows)
+    columns = {field.name: [getattr(row, field.name) for row in kept] for field in SCHEMA}
     stored = {name: judge.to_dict() for name, judge in judges.items()}
     metadata = {VERSION_KEY: str(VERSION).encode(), JUDGES_KEY: json.dumps(stored).encode()}
-    table = pa.Table.from_pylist(content, schema=SCHEMA.with_metadata(metadata))
+    table = pa.Table.from_pydict(columns, schema=SCHEMA.with_metadata(metadata))
     order = ("checkpoint", "damage", "level", "dataset", "video", "track", "frame")
     table = table.sort_by([(name, "ascending") for name in order])
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -206,46 +212,37 @@ def read_scores(path: Path) -> Scores:
 
 
 def _videos(table: pa.Table) -> Iterator[ScoredVideo]:
-    """Yield the videos of a table sorted by checkpoint, damage, level, data set and video."""
-    columns: dict[str, list[Any]] = {name: table[name].to_pylist() for name in table.column_names}
-    names = ("checkpoint", "damage", "level", "dataset", "video")
-    keys = list(zip(*(columns[name] for name in names), strict=True))
-    starts = [row for row in range(len(keys)) if row == 0 or keys[row] != keys[row - 1]]
-    for start, end in zip(starts, [*starts[1:], len(keys)], strict=True):
-        rows = [row for row in range(start, end) if columns["score"][row] is not None]
-        faces = tuple(
-            FaceScore(
-                score=columns["score"][row],
-                track=columns["track"][row],
-                frame=columns["frame"][row],
-                time_s=columns["time_s"][row] or 0.0,
-            )
-            for row in rows
+    """Yield the videos of a table sorted by checkpoint, damage, level, data set and video.
+
+    Only a row's score, track, frame and time become objects, a video at a time.
+    """
+    same = np.ones(max(table.num_rows - 1, 0), dtype=bool)
+    for name in ("checkpoint", "damage", "level", "dataset", "video"):
+        codes = table[name].combine_chunks().dictionary_encode().indices.to_numpy()
+        same &= codes[1:] == codes[:-1]
+    starts = np.flatnonzero(np.append(True, ~same)) if table.num_rows else np.zeros(0, np.int64)
+    about = table.take(pa.array(starts)).select(ABOUT).to_pylist()
+    columns = {
+        name: table[name].to_numpy() for name in ("score", "track", "frame", "time_s", *LOOKS)
+    }
+    valid = table["score"].is_valid().to_numpy()
+    for first, start, end in zip(about, starts, [*starts[1:], table.num_rows], strict=True):
+        cells = {name: column[start:end] for name, column in columns.items()}
+        seen = valid[start:end]
+        times = np.nan_to_num(cells["time_s"][seen])
+        faces = zip(
+            cells["score"][seen].tolist(),
+            cells["track"][seen].astype(int).tolist(),
+            cells["frame"][seen].astype(int).tolist(),
+            times.tolist(),
+            strict=True,
         )
-        first = {name: column[start] for name, column in columns.items()}
-
-        def median(name: str, rows: Sequence[int] = rows) -> float:
-            return _median([columns[name][row] for row in rows])
-
-        yield ScoredVideo(
-            checkpoint=first["checkpoint"],
-            damage=first["damage"],
-            level=first["level"],
-            dataset=first["dataset"],
-            method=first["method"],
-            compression=first["compression"],
-            video=first["video"],
-            group=first["group"],
-            label=first["label"],
-            split=first["split"],
-            faces=faces,
-            people=len({face.track for face in faces}),
-            face_size=median("face_size"),
-            sharpness=median("sharpness"),
-            brightness=median("brightness"),
-        )
+        scores = tuple(FaceScore(score, track, frame, time) for score, track, frame, time in faces)
+        looks = {name: _median(cells[name][seen]) for name in LOOKS}
+        people = len({face.track for face in scores})
+        yield ScoredVideo(**first, faces=scores, people=people, **looks)
 
 
-def _median(values: Sequence[float | None]) -> float:
-    known = [value for value in values if value is not None and math.isfinite(value)]
-    return float(np.median(known)) if known else NAN
+def _median(values: NDArray[np.floating[Any]]) -> float:
+    known = values[np.isfinite(values)]
+    return float(np.median(known.astype(np.float64))) if known.size else NAN

@@ -31,7 +31,7 @@ TITLES = {
     "tpr_at_fpr_10": "TPR at 10 % FPR",
     "partial_auroc": "Partial AUROC (to 10 % FPR)",
 }
-SEED = re.compile(r"[-_.]?seed[-_=]?\d+", re.IGNORECASE)
+SEED = re.compile(r"[-_./]?seed[-_=]?\d+", re.IGNORECASE)
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,9 @@ class TrainCLI(LightningCLI):
             "--ckpt_path", default=None, help="checkpoint to go on from; last: that of runs/latest"
         )
         parser.add_argument("--runs", default=str(RUNS), help="folder of runs")
+        parser.add_argument(
+            "--name", default=None, help="of the run: runs/<name>/seed<k>, not runs/<time>"
+        )
         parser.add_argument("--test", type=bool, default=True, help="test the best checkpoint")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:  # noqa: ANN401
@@ -89,7 +92,9 @@ class TrainCLI(LightningCLI):
         if self.start.run is not None:
             self.folder = self.start.run
         else:  # the first process makes the folder; the others hear of it when training ends
-            self.folder = new_run(runs) if getattr(rank_zero_only, "rank", 0) == 0 else runs
+            given = {"name": self.config.name, "seed": int(self.config.seed_everything)}
+            first = getattr(rank_zero_only, "rank", 0) == 0
+            self.folder = new_run(runs, **given) if first else runs
         try:
             super().instantiate_classes()
             self.model.build_optimizer()

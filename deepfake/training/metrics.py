@@ -112,7 +112,7 @@ class VideoMetrics(Metric):
 
     def _judged(self, shrink: float = 1.0) -> tuple[list[int], list[float]]:
         logits, face_labels, numbers, tracks = self._rows()
-        faces = np.exp(-np.logaddexp(0, -logits * shrink))
+        faces = torch.from_numpy(logits * shrink).sigmoid().numpy()
         labels: dict[int, int] = {}
         people: dict[int, list[FaceScore]] = {}
         for row, video in enumerate(numbers.tolist()):

@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import platform
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -18,7 +19,10 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from deepfake.checkpoints.loading import sha256
 from deepfake.data.datamodule import FaceDataModule
 from deepfake.data.splits.assign import SPLITS, write_splits
-from preprocessing.crops.manifest import MANIFEST
+from deepfake.data.splits.crop_hashes import KNOWN, crop_hashes, write_known
+from deepfake.data.splits.leaks import sample_rows
+from deepfake.errors import DeepfakeError
+from preprocessing.crops.manifest import MANIFEST, read_table
 
 logger = logging.getLogger(__name__)
 
@@ -29,8 +33,21 @@ SHOWN = ("train/loss", "val/loss", "val/video_auroc")
 PACKAGES = ("torch", "torchvision", "pytorch-lightning", "timm", "albumentations", "numpy")
 
 
-def new_run(root: Path = RUNS) -> Path:
-    """Return a new folder `runs/<time>`."""
+def new_run(root: Path = RUNS, *, name: str | None = None, seed: int = 0) -> Path:
+    """Return a new folder `runs/<time>`, or `runs/<name>/seed<k>` of a run with a name.
+
+    Raises:
+        DeepfakeError: A run of that name and seed is there.
+    """
+    if name is not None:
+        folder = root / name / f"seed{seed}"
+        if folder.exists() or Path(name).name != name:
+            raise DeepfakeError(
+                f"{folder} {'exists' if folder.exists() else 'is no folder of a run'}. Choose "
+                "another --name or --seed_everything, or go on with --ckpt_path."
+            )
+        folder.mkdir(parents=True)
+        return folder
     stamp = datetime.now().astimezone().strftime("%Y-%m-%d_%H-%M-%S")
     for suffix in ("", *(f"-{number}" for number in range(2, 100))):
         folder = root / f"{stamp}{suffix}"
@@ -44,11 +61,11 @@ def new_run(root: Path = RUNS) -> Path:
 
 def link_latest(folder: Path) -> None:
     """Let `runs/latest` point at a run, in one step."""
-    link = folder.parent / LATEST
-    fresh = folder.parent / f".{LATEST}-{os.getpid()}"
+    root = folder.parent.parent if re.fullmatch(r"seed\d+", folder.name) else folder.parent
+    fresh = root / f".{LATEST}-{os.getpid()}"
     fresh.unlink(missing_ok=True)
-    fresh.symlink_to(folder.name)
-    fresh.replace(link)
+    fresh.symlink_to(folder.relative_to(root))
+    fresh.replace(root / LATEST)
 
 
 class RunRecorder(Callback):
@@ -62,12 +79,16 @@ class RunRecorder(Callback):
         self.folder = folder
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
-        """Write `run.json`, which a run that goes on adds to, and `splits.csv`."""
+        """Write `run.json`, which a run that goes on adds to, the split and hashes of its crops."""
         if trainer.is_global_zero:
             data = getattr(trainer, "datamodule", None)
             record(self.folder, circumstances(getattr(data, "root", None)))
             if isinstance(data, FaceDataModule):
                 write_splits(self.folder / SPLITS, data.plan.assignment)
+                hashes = crop_hashes(sample_rows(read_table(data.root)), data.root)
+                seen = data.plan.videos("train")
+                trained = {key: each for key, each in hashes.items() if key in seen}
+                write_known(self.folder / KNOWN, trained)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         """Say how far it is, in a line."""

@@ -2,22 +2,27 @@
 
 import hashlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from zipfile import BadZipFile
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from deepfake.data.shards.read import crop_reader
-from deepfake.data.splits.duplicates import Hashes, hash_all
-from preprocessing.crops.manifest import MANIFEST
-from preprocessing.types import FaceCrop, Image
+from deepfake.data.splits.duplicates import HASH_BYTES, Hashes, hash_all
+from preprocessing.crops.cropping import TEMPLATE
+from preprocessing.crops.manifest import MANIFEST, read_options
+from preprocessing.errors import ManifestError
+from preprocessing.types import FaceCrop, Image, PreprocessOptions
 
 logger = logging.getLogger(__name__)
 
 CACHE = ".hashes.npz"
+KNOWN = "training_crops.npz"  # beside a checkpoint
+VERSION = b"aligned"  # of the hashes; others are made again
 AHEAD = 256  # crops that are read at a time; all at once would not fit into memory
 
 
@@ -45,7 +50,7 @@ def crop_hashes(rows: Sequence[FaceCrop], folder: Path) -> dict[str, Hashes]:
 
 
 def _state(rows: Sequence[FaceCrop], folder: Path) -> str:
-    digest = hashlib.blake2b(digest_size=16)
+    digest = hashlib.blake2b(VERSION, digest_size=16)
     manifest = folder / MANIFEST
     if manifest.is_file():
         with manifest.open("rb") as file:
@@ -56,9 +61,12 @@ def _state(rows: Sequence[FaceCrop], folder: Path) -> str:
     return digest.hexdigest()
 
 
-def _images(rows: Sequence[FaceCrop], folder: Path) -> Iterator[tuple[str, Image]]:
-    """Yield the crops (H, W) in grey, with the key of their video."""
+def _images(
+    rows: Sequence[FaceCrop], folder: Path
+) -> Iterator[tuple[str, Image, NDArray[np.float32]]]:
+    """Yield the crops (H, W) in grey with the key of their video and five landmarks (5, 2)."""
     file = crop_reader(folder, [row.path for row in rows])
+    options = crop_options(folder)
 
     def read(row: FaceCrop) -> Image | None:
         try:
@@ -73,7 +81,48 @@ def _images(rows: Sequence[FaceCrop], folder: Path) -> Iterator[tuple[str, Image
             some = rows[start : start + AHEAD]
             for row, image in zip(some, pool.map(read, some), strict=True):
                 if image is not None:
-                    yield row.video, image
+                    yield row.video, image, crop_points(row, image, options)
+
+
+def crop_options(folder: Path) -> PreprocessOptions:
+    """Return how a folder's crops were cut; the usual way where it does not say."""
+    try:
+        return read_options(folder)
+    except ManifestError:
+        return PreprocessOptions()
+
+
+def crop_points(row: FaceCrop, image: Image, options: PreprocessOptions) -> NDArray[np.float32]:
+    """Return a crop's five landmarks (5, 2), in its own pixels (H, W)."""
+    height, width = image.shape[:2]
+    if options.crop == "aligned":
+        placed = (TEMPLATE + options.margin) / (1 + 2 * options.margin) * width
+    else:
+        x0, y0, x1, y1 = row.crop_box
+        scale = np.array([width / max(x1 - x0, 1), height / max(y1 - y0, 1)])
+        placed = (row.landmarks - np.array([x0, y0])) * scale
+    return np.asarray(placed, dtype=np.float32)
+
+
+def write_known(path: Path, hashes: Mapping[str, Hashes], *, per_video: int = 6) -> None:
+    """Write hashes of training videos without their names, to travel with a checkpoint."""
+    some = [
+        each[np.unique(np.linspace(0, len(each) - 1, per_video).round().astype(int)), :HASH_BYTES]
+        for each in hashes.values()
+    ]
+    if some:
+        counts = np.array([len(each) for each in some])
+        np.savez_compressed(path, counts=counts, hashes=np.concatenate(some))
+
+
+def read_known(path: Path) -> dict[str, Hashes]:
+    """Read what `write_known` wrote; nothing where there is no such file or a damaged one."""
+    try:
+        with np.load(path, allow_pickle=False) as kept:
+            parts = np.split(kept["hashes"], np.cumsum(kept["counts"])[:-1])
+            return {f"training video {k + 1}": part for k, part in enumerate(parts)}
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+        return {}
 
 
 def _load(path: Path, state: str) -> dict[str, Hashes] | None:

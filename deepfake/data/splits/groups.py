@@ -1,9 +1,26 @@
 """Which videos must stay on one side of a split, because they share a person or a source."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
 from preprocessing.types import FaceCrop
+
+SEPARATOR = re.compile(r"[\s_.\-]+")
+NOBODY = frozenset(
+    [
+        "unknown",
+        "person",
+        "actor",
+        "actress",
+        "speaker",
+        "subject",
+        "identity",
+        "face",
+        "man",
+        "woman",
+    ]
+)
 
 
 def one_per_video(rows: Iterable[FaceCrop]) -> dict[str, FaceCrop]:
@@ -15,8 +32,16 @@ def one_per_video(rows: Iterable[FaceCrop]) -> dict[str, FaceCrop]:
 
 
 def people(crop: FaceCrop) -> Iterator[tuple[str, str]]:
-    """Yield the video's people as (data set, name): every data set numbers its own from 0."""
-    return ((crop.dataset, name) for name in crop.identities)
+    """Yield the video's people as (data set, name), whatever the case of either.
+
+    Every data set numbers its own from 0; a name of two words or more is the same person in all,
+    whose data set is "".
+    """
+    for given in crop.identities:
+        words = [word for word in SEPARATOR.split(given.casefold()) if word]
+        name = " ".join(words)
+        proper = len(words) > 1 and all(w.isalpha() and len(w) > 1 for w in words)
+        yield "" if proper and not NOBODY & set(words) else crop.dataset.casefold(), name
 
 
 def groups(

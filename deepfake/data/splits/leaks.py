@@ -13,11 +13,11 @@ from deepfake.data.splits.assign import SplitPlan, assign_splits
 from deepfake.data.splits.crop_hashes import crop_hashes
 from deepfake.data.splits.duplicates import near_duplicates
 from deepfake.data.splits.groups import one_per_video, people
-from preprocessing.crops.manifest import rows_of
+from preprocessing.crops.manifest import read_table, rows_of
 from preprocessing.types import FaceCrop, Split
 
-Kind = Literal["identity", "source video", "partner", "near-duplicate", "test video"]
-HASHED = 5  # crops of each video that are compared; more found no further copy among our clips
+Kind = Literal["identity", "source video", "partner", "near-duplicate", "test video", "same video"]
+HASHED = 12  # crops of each video that are compared: of a trimmed copy some must fall together
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,13 @@ class Leak:
     Args:
         kind: What they share.
         videos: Keys of two videos that show it, on different sides; one key for a test video.
-        sides: The sides that share it.
+        sides: The sides that share it; two folders where folders are compared.
         evidence: One sentence that a user can check.
     """
 
     kind: Kind
     videos: tuple[str, ...]
-    sides: tuple[Split, ...]
+    sides: tuple[str, ...]
     evidence: str
 
     def __str__(self) -> str:
@@ -93,6 +93,31 @@ def _leaks(
         *_test_videos(videos, assignment),
         *_near_duplicates(alike, videos, assignment),
     ]
+    return sorted(leaks, key=lambda leak: (leak.kind, leak.videos))
+
+
+def compare_folders(first: Path, second: Path) -> list[Leak]:
+    """Return what two folders of crops share: videos, people by name, footage. Sorted."""
+    rows = [sample_rows(read_table(folder)) for folder in (first, second)]
+    one, two = (one_per_video(each) for each in rows)
+    sides = (str(first), str(second))
+    leaks = [
+        Leak("same video", (key, key), sides, f"{key} is in both folders")
+        for key in sorted(one.keys() & two.keys())
+    ]
+    names: list[dict[tuple[str, str], str]] = [
+        {person: key for key, crop in videos.items() for person in people(crop)}
+        for videos in (one, two)
+    ]
+    for person in sorted(names[0].keys() & names[1].keys()):
+        a, b = names[0][person], names[1][person]
+        text = f"person {person[1]} is in both folders, such as in {a} and {b}"
+        leaks.append(Leak("identity", (a, b), sides, text))
+    hashes = [crop_hashes(each, folder) for each, folder in zip(rows, (first, second), strict=True)]
+    for a, b, bits in near_duplicates(*hashes):
+        if a != b:
+            text = f"{a} and {b} look the same: their crops differ in {bits} of 256 bits"
+            leaks.append(Leak("near-duplicate", (a, b), sides, text))
     return sorted(leaks, key=lambda leak: (leak.kind, leak.videos))
 
 

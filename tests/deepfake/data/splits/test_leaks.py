@@ -4,20 +4,28 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import av
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from deepfake.data.__main__ import main
 from deepfake.data.datamodule import FaceDataModule
 from deepfake.data.packing import pack_images
 from deepfake.data.sources import SourceError, find_videos
+from deepfake.data.splits import looks
 from deepfake.data.splits.assign import assign_splits
-from deepfake.data.splits.crop_hashes import crop_hashes
-from deepfake.data.splits.duplicates import distance, near_duplicates, perceptual_hash
+from deepfake.data.splits.crop_hashes import KNOWN, crop_hashes, read_known, write_known
+from deepfake.data.splits.duplicates import (
+    MAX_BITS,
+    distance,
+    face_hash,
+    near_duplicates,
+    perceptual_hash,
+)
 from deepfake.data.splits.giveaways import shortcuts
 from deepfake.data.splits.leaks import Leak, describe, find_leaks, sample_rows, split_folder
 from deepfake.errors import LeakError
@@ -304,6 +312,116 @@ def test_near_duplicates_are_found_among_many_without_comparing_all() -> None:
     hashes["copy"] = np.packbits(copy, axis=1)
     assert list(near_duplicates(hashes)) == [("7", "copy", 20)]
     assert list(near_duplicates({})) == []
+
+
+TRUE_POINTS = np.array([[22, 28], [42, 28], [32, 39], [24, 50], [40, 50]], dtype=np.float32)
+
+
+def test_hash_of_a_face_outlives_turning_scaling_and_cutting_it_otherwise() -> None:
+    apart = []
+    for i in range(20):
+        image, points = picture(f"{i}", 96), TRUE_POINTS * 1.5
+        turn = cv2.getRotationMatrix2D((48, 48), 9.0, 1.6)
+        turned = np.asarray(cv2.warpAffine(image, turn, (140, 150), borderMode=1), np.uint8)
+        moved = (points @ turn[:, :2].T + turn[:, 2]).astype(np.float32)
+        first, second = face_hash(image, points), face_hash(turned, moved)
+        assert first is not None
+        assert second is not None
+        assert distance(first[None, :32], second[None, :32]).item() <= MAX_BITS
+        mirrored = image[:, ::-1].copy()
+        swapped = points[[1, 0, 2, 4, 3]] * np.float32([-1, 1]) + np.float32([95, 0])
+        third = face_hash(mirrored, swapped)
+        assert third is not None
+        assert distance(first[None, 32:], third[None, :32]).item() <= MAX_BITS
+        apart.append(first[:32])
+    others = distance(np.stack(apart), np.stack(apart))[np.triu_indices(20, 1)]
+    assert others.min() > MAX_BITS
+
+
+def test_mirrored_and_trimmed_copies_are_found_in_another_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def look(video: Video, i: int) -> Image:
+        if video.name == "0":  # the footage of video 1 of the other folder, mirrored
+            return np.ascontiguousarray(again(picture(f"real/1{i}"))[:, ::-1])
+        if video.name == "1":  # that of video 2 from its second crop on
+            return again(picture(f"real/2{i + 1}" if i < 2 else "end"))
+        return picture(f"other {video.key}{i}")
+
+    mine = [replace(v, identities=()) for number in range(5) for v in person(number)[:1]]
+    theirs = [replace(v, dataset="B", identities=()) for v in mine[:4]]
+    faces(tmp_path / "a", mine)
+    faces(tmp_path / "b", theirs, look=look)
+    assert main(["check", str(tmp_path / "a"), str(tmp_path / "b")]) == 1
+    out = capsys.readouterr().out
+    assert out.count("shared: near-duplicate") == 2
+    assert "B/real/0 and real/1 look the same" in out or "real/1 and B/real/0 look the same" in out
+    assert "2 shared." in out
+    faces(tmp_path / "c", [replace(v, dataset="C") for v in theirs],
+          look=lambda video, i: picture(f"c {video.key}{i}"))  # fmt: skip
+    assert main(["check", str(tmp_path / "a"), str(tmp_path / "c")]) == 0
+
+
+def test_names_are_the_same_in_any_case_and_real_names_in_any_data_set(tmp_path: Path) -> None:
+    def named(key: str, dataset: str, name: str) -> Video:
+        return Video(Path(key), key, method="real", label=0, dataset=dataset, identities=(name,))
+
+    videos = [
+        named("a", "A", "ID7"), named("b", "A", "id7"), named("c", "B", "id7"),
+        named("d", "A", "Ada Lovelace"), named("e", "B", "ada_lovelace"),
+        named("f", "A", "Unknown person"), named("g", "B", "unknown person"),
+    ]  # fmt: skip
+    rows = faces(tmp_path, videos)
+    sides = {v.key: ("train" if v.name in "adf" else "val") for v in videos}
+    leaks = find_leaks(rows, cast(dict[str, Split], sides))
+    assert [leak.videos for leak in leaks] == [
+        ("A/real/a", "A/real/b"), ("A/real/d", "B/real/e"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("described", [False, True])
+def test_check_says_whether_people_were_compared(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    described: bool,
+) -> None:
+    # Who is seen is told by the brightness of the crop, as a network would by the face.
+    def describe(image: Image, points: object) -> NDArray[np.float64]:
+        return np.full(128, float(image.mean() > 128))
+
+    monkeypatch.setattr(looks, "recogniser", lambda: describe if described else None)
+    videos = [replace(v, identities=()) for number in range(20) for v in person(number)[:1]]
+    faces(tmp_path / "a", videos[:10], look=lambda v, i: picture(f"{v.key}{i}") // 4)
+    bright = lambda v, i: picture(f"b{v.key}{i}") // 4 + (190 if v.name == "13" else 0)  # noqa: E731
+    faces(tmp_path / "b", videos[10:], look=bright)
+    assert main(["check", str(tmp_path / "a"), str(tmp_path / "b")]) == 0
+    out = capsys.readouterr().out
+    if described:
+        assert "real/0 and real/10 may show the same person" in out
+        assert "real/13" not in out.split("Nothing")[0]
+        assert "people were compared by their faces alone" in out
+    else:
+        assert "people were not compared" in out.splitlines()[-1]
+
+
+def test_hashes_of_training_crops_know_their_footage_again(tmp_path: Path) -> None:
+    faces(tmp_path / "a", CLEAN[:6])
+    hashes = crop_hashes(sample_rows(read_table(tmp_path / "a")), tmp_path / "a")
+    write_known(tmp_path / KNOWN, hashes)
+    known = read_known(tmp_path / KNOWN)
+    assert len(known) == 6
+    assert "real" not in "".join(known)
+
+    def look(video: Video, i: int) -> Image:
+        copied = video.name == "8" and not video.label
+        return again(picture(f"real/1{i}" if copied else f"new {video.key}{i}"))
+
+    faces(tmp_path / "b", CLEAN[16:20], look=look)
+    new = crop_hashes(sample_rows(read_table(tmp_path / "b")), tmp_path / "b")
+    assert [pair[0] for pair in near_duplicates(new, known)] == ["real/8"]
+    (tmp_path / KNOWN).write_bytes(b"broken")
+    assert read_known(tmp_path / KNOWN) == read_known(tmp_path / "none.npz") == {}
 
 
 def test_images_are_packed_without_loss_and_read_as_wild_deepfake(tmp_path: Path) -> None:

@@ -1,0 +1,268 @@
+"""From checkpoints and folders of crops to scores: what `python -m deepfake.evaluate` runs.
+
+>>> from deepfake.evaluation.run import evaluate
+>>> scores = evaluate([Path("best.ckpt")], [Path("data/faces")])  # doctest: +SKIP
+"""
+
+import logging
+import re
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from deepfake import __version__
+from deepfake.checkpoints.loading import WEIGHTS, Checkpoint, load
+from deepfake.cli.console import progress_bar
+from deepfake.data.protocols import find_protocol
+from deepfake.data.shards.read import read_records
+from deepfake.data.splits.assign import SPLITS, read_splits
+from deepfake.data.splits.crop_hashes import KNOWN, crop_hashes, read_known
+from deepfake.data.splits.duplicates import near_duplicates
+from deepfake.data.splits.leaks import sample_rows
+from deepfake.errors import DeepfakeError, VideoError
+from deepfake.evaluation.cache import Looks, ScoreCache
+from deepfake.evaluation.embedding import EMBEDDING, EmbeddedFace, embed, write_embedding
+from deepfake.evaluation.faces import (
+    check_options,
+    group_names,
+    image_reader,
+    of_protocol,
+    read_folders,
+    score_crops,
+    to_row,
+)
+from deepfake.evaluation.robustness import score_damaged
+from deepfake.evaluation.scores import Judge, ScoreRow, Scores, read_scores, write_scores
+from preprocessing.crops.manifest import read_table
+from preprocessing.types import FaceCrop, Split
+
+logger = logging.getLogger(__name__)
+
+Folder = tuple[Path, list[FaceCrop], list[FaceCrop]]
+SCORES = "scores.parquet"
+DEFAULT_OUT = Path("runs/evaluation")
+
+
+def evaluate(
+    checkpoint: Path | Sequence[Path | None] | None,
+    folders: Sequence[Path],
+    *,
+    out: Path = DEFAULT_OUT,
+    split: Split | None = None,
+    protocol: str | None = None,
+    robustness: bool = False,
+    device: str = "cpu",
+) -> Scores:
+    """Score every face of folders made by preprocess, write `scores.parquet` and read it.
+
+    Crops that a checkpoint has scored before are not scored again.
+
+    Args:
+        checkpoint: One or several; None is the latest run, else the shipped model.
+        folders: Folders of crops.
+        out: Folder of the scores and of the map of features.
+        split: Only these videos.
+        protocol: Only the videos of this list, see `deepfake.data.protocols`.
+        robustness: Damage the videos, too.
+        device: Such as "cuda".
+
+    Raises:
+        DeepfakeError: A checkpoint or folder cannot be read, or nothing is left to score.
+    """
+    given = [checkpoint] if checkpoint is None or isinstance(checkpoint, Path) else checkpoint
+    return run(
+        given, folders, out=out, split=split, protocol=protocol, robustness=robustness,
+        device=device,
+    )[0]  # fmt: skip
+
+
+def run(
+    checkpoints: Sequence[Path | None],
+    folders: Sequence[Path],
+    *,
+    out: Path,
+    split: Split | None,
+    protocol: str | None,
+    robustness: bool,
+    device: str,
+) -> tuple[Scores, int]:
+    """Do what `evaluate` does; return the number of videos that could not be damaged, too."""
+    measured = read_folders(folders)
+    if protocol is not None:
+        measured = of_protocol(measured, find_protocol(protocol), split)
+        split = None  # its sides, not the run's
+    rows: list[ScoreRow] = []
+    judges: dict[str, Judge] = {}
+    embedded: list[EmbeddedFace] = []
+    failures = 0
+    for name, checkpoint in _load(checkpoints, device).items():
+        found = checkpoint.calibration
+        fitted = found if found.reals or found.method != "none" else None
+        judges[name] = Judge(fitted, checkpoint.aggregation, checkpoint.sha256)
+        chosen = _of_split(measured, split, name, checkpoint)
+        groups = group_names(crop for _, crops, empty in chosen for crop in [*crops, *empty])
+        rows += _score(name, checkpoint, chosen, groups)
+        if robustness:
+            damaged, failed = _damage(name, checkpoint, chosen, groups)
+            rows += damaged
+            failures += failed
+        embedded += _embed(name, checkpoint, chosen)
+        write_embedding(out / EMBEDDING, embedded)
+        write_scores(out / SCORES, rows, judges)  # each time, so that no finished one is lost
+    return read_scores(out / SCORES), failures
+
+
+def _of_split(
+    folders: Sequence[Folder], split: Split | None, name: str, checkpoint: Checkpoint
+) -> list[Folder]:
+    """Return the crops of one side, each with the side that the checkpoint's run saw it on."""
+    file = Path(checkpoint.name)
+    drawn = read_splits(file.with_name(SPLITS)) if file.is_file() else {}
+    if split is None:
+        _warn_of_training(folders, drawn, name)
+
+    def sided(crops: Sequence[FaceCrop]) -> list[FaceCrop]:
+        known = [
+            replace(crop, split=drawn[crop.video])
+            if crop.split in (None, "train") and crop.video in drawn
+            else crop
+            for crop in crops
+        ]
+        return [crop for crop in known if split in (None, crop.split)]
+
+    chosen = [(folder, sided(crops), sided(empty)) for folder, crops, empty in folders]
+    if not any(crops for _, crops, _ in chosen):
+        names = ", ".join(str(folder) for folder, _, _ in folders)
+        which = f" of split {split}" if split else ""
+        raise DeepfakeError(f"No face{which} in {names}. Give other --data or no --split.")
+    if split != "train":
+        _warn_of_copies(chosen, name, file, {key for key, side in drawn.items() if side == "train"})
+    return chosen
+
+
+def _warn_of_training(folders: Sequence[Folder], drawn: Mapping[str, Split], name: str) -> None:
+    """Say in a line how many of the videos the checkpoint was trained with."""
+    videos = {crop.video for _, crops, _ in folders for crop in crops}
+    sides = Counter(drawn.get(key) for key in videos)
+    if sides["train"] or sides["val"]:
+        logger.warning(
+            "%s was trained on %d and chosen on %d of the %d videos measured, so its figures are "
+            "too good; --split test measures the others.",
+            name,
+            sides["train"],
+            sides["val"],
+            len(videos),
+        )
+
+
+def _warn_of_copies(
+    folders: Sequence[Folder], name: str, file: Path, told: Collection[str]
+) -> None:
+    """Say which videos look like some that the checkpoint was trained with, under other names."""
+    known = read_known(file.with_name(KNOWN) if file.is_file() else WEIGHTS / KNOWN)
+    for folder, crops, _ in folders if known else ():
+        measured = {crop.video for crop in crops}.difference(told)
+        hashes = crop_hashes(sample_rows(read_table(folder)), folder)
+        alike = {key for pair in near_duplicates(hashes, known) for key in pair[:2]}
+        copies = sorted(alike & measured)
+        if copies:
+            logger.warning(
+                "%s was trained on footage of %d of the %d videos in %s, such as %s; its figures "
+                "there are too good. Leave them out.",
+                name,
+                len(copies),
+                len(measured),
+                folder,
+                copies[0],
+            )
+
+
+def _load(paths: Sequence[Path | None], device: str) -> dict[str, Checkpoint]:
+    """Load checkpoints under short names: "folder/file", "name/seed1/file" of a run with seeds."""
+    found: dict[str, Checkpoint] = {}
+    for path in paths:
+        checkpoint = load(path, device=device)
+        file = Path(checkpoint.name)
+        folder = file.resolve().parent if file.parent.name == "latest" else file.parent
+        seeded = re.fullmatch(r"seed\d+", folder.name)
+        run = f"{folder.parent.name}/{folder.name}" if seeded else folder.name
+        name = short = f"{run}/{file.stem}".lstrip("/")
+        number = 1
+        while name in found:
+            number += 1
+            name = f"{short} {number}"
+        found[name] = checkpoint
+    return found
+
+
+def _score(
+    name: str, checkpoint: Checkpoint, folders: Sequence[Folder], groups: Mapping[str, str]
+) -> list[ScoreRow]:
+    rows = []
+    with progress_bar() as bar:
+        total = sum(len(crops) for _, crops, _ in folders)
+        task = bar.add_task(f"{name}: faces", total=total, rate="")
+        for folder, crops, empty in folders:
+            check_options(folder, checkpoint.preprocess, name)
+            cache = ScoreCache(folder, f"{checkpoint.sha256} {checkpoint.recipe} {__version__}")
+            unknown = cache.unknown(crops)
+            bar.advance(task, len(crops) - len(unknown))
+            found: dict[str, Looks] = {}
+            for crop, *looks in score_crops(
+                checkpoint.scorer,
+                checkpoint.recipe,
+                unknown,
+                image_reader(folder, unknown),
+                frames=checkpoint.frames,
+            ):
+                found[crop.path] = (looks[0], looks[1], looks[2])
+                bar.advance(task)
+            cache.add(found)
+            rows += [to_row(crop, name, groups[crop.video]) for crop in empty]
+            rows += [
+                to_row(crop, name, groups[crop.video], cache.known[crop.path]) for crop in crops
+            ]
+    return rows
+
+
+def _embed(name: str, checkpoint: Checkpoint, folders: Sequence[Folder]) -> list[EmbeddedFace]:
+    """Return a map of the faces' features, where the checkpoint is a network of torch."""
+    features = getattr(checkpoint.scorer, "features", None)
+    if features is None:
+        return []
+    readers = {
+        id(crop): read
+        for folder, crops, _ in folders
+        for read in (image_reader(folder, crops),)
+        for crop in crops
+    }
+    return embed(
+        name,
+        features,
+        checkpoint.recipe,
+        [crop for _, crops, _ in folders for crop in crops],
+        lambda crop: readers[id(crop)](crop),
+        frames=checkpoint.frames,
+    )
+
+
+def _damage(
+    name: str, checkpoint: Checkpoint, folders: Sequence[Folder], groups: dict[str, str]
+) -> tuple[list[ScoreRow], int]:
+    rows: list[ScoreRow] = []
+    failed = 0
+    with progress_bar() as bar:
+        for folder, crops, _ in folders:
+            wanted = {crop.video for crop in crops}
+            records = [one for one in read_records(folder) if one.key in wanted]
+            for record in bar.track(records, description=f"{name}: damage"):
+                faces = [crop for crop in crops if crop.video == record.key]
+                try:
+                    rows += score_damaged(
+                        checkpoint, name, record, faces, groups[record.key], folder
+                    )
+                except VideoError as error:
+                    logger.warning("%s is left out of robustness: %s", record.key, error)
+                    failed += 1
+    return rows, failed
