@@ -13,6 +13,7 @@ VERBS = {
     "evaluate": "measure checkpoints on data sets",
     "predict": "judge clips",
     "export": "write a checkpoint in another format",
+    "verify": "check signed evidence and judge it again",
     "app": "judge clips in a browser",
     "data": "check a folder of crops, list data sets, pack images and crops",
 }

@@ -74,6 +74,13 @@ def parser() -> argparse.ArgumentParser:
     add("--table", type=Path, metavar="FILE", help="write one row per clip, as .csv or .parquet")
     add("--report", type=Path, metavar="DIR", help="write a page per clip that shows who and when")
     add("--annotate", type=Path, metavar="DIR", help="write each clip with boxes and scores in it")
+    add("--evidence", type=Path, metavar="DIR", help="write a signed bundle per clip, for verify")
+    add(
+        "--signing-key",
+        type=Path,
+        metavar="PEM",
+        help="Ed25519 key that signs them, made if missing (default: ~/.config/deepfake)",
+    )
     add("--workers", type=int, default=1, help="processes that read clips (default: 1)")
     add("--timeout", type=float, default=900.0, help="give a clip up after this many seconds")
     add("--engine", choices=("local", "ray"), default="local", help="where (default: local)")
@@ -105,6 +112,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         report=arguments.report,
         annotate=arguments.annotate,
         jsonl=arguments.jsonl,
+        evidence=arguments.evidence,
+        signing_key=arguments.signing_key,
     )
     outputs.prepare()
     import_modules(arguments.imports, Path.cwd())
@@ -294,7 +303,7 @@ def _on_cluster(
         tuple(arguments.imports),
         Path.cwd(),
     )
-    faces = bool(arguments.report or arguments.annotate)
+    faces = bool(arguments.report or arguments.annotate or arguments.evidence)
     given = {clip.path.absolute(): clip for clip in clips}
     tasks = (Judging(replace(c, path=path), judging, faces) for path, c in given.items())
     for outcome in run_ray(judge, tasks, address=arguments.address, timeout_s=arguments.timeout):

@@ -43,6 +43,8 @@ class Outputs:
         report: Folder for a page per clip.
         annotate: Folder for the clips with boxes.
         jsonl: File for the whole verdicts, a line each, written as they come.
+        evidence: Folder for signed bundles.
+        signing_key: That signs them; None for the user's own.
     """
 
     json: str | None = None
@@ -50,6 +52,8 @@ class Outputs:
     report: Path | None = None
     annotate: Path | None = None
     jsonl: Path | None = None
+    evidence: Path | None = None
+    signing_key: Path | None = None
 
     def prepare(self) -> None:
         """Make the folders and see that everything can be written, before any work.
@@ -59,9 +63,18 @@ class Outputs:
         """
         if self.table is not None and self.table.suffix.lower() not in (".csv", ".parquet"):
             raise DeepfakeError(f"--table {self.table}: the name must end in .csv or .parquet")
-        for option, folder in (("--report", self.report), ("--annotate", self.annotate)):
+        folders = (
+            ("--report", self.report),
+            ("--annotate", self.annotate),
+            ("--evidence", self.evidence),
+        )
+        for option, folder in folders:
             if folder is not None:
                 _make_folder(option, folder)
+        if self.evidence is not None:
+            from deepfake.verify.bundle import KEY, signing_key
+
+            signing_key(self.signing_key or KEY)
         files = (("--json", self.json), ("--table", self.table), ("--jsonl", self.jsonl))
         for option, file in files:
             if file is not None and file != "-":
@@ -111,8 +124,10 @@ class Outputs:
 
     def _has_files(self, clip: Path, entry: Entry) -> bool:
         stem = file_stem(str(clip), entry["provenance"]["sha256"])
-        page = self.report is None or (self.report / f"{stem}.html").is_file()
-        return page and (self.annotate is None or any(self.annotate.glob(f"{stem}.*")))
+        wanted = ((self.report, ".html"), (self.annotate, ".*"), (self.evidence, ".evidence.zip"))
+        return all(
+            folder is None or any(folder.glob(f"{stem}{suffix}")) for folder, suffix in wanted
+        )
 
     def add(
         self, verdict: Verdict, extraction: "Extraction", predictor: "VideoPredictor"
@@ -134,9 +149,23 @@ class Outputs:
                 from deepfake.report.annotate import annotate
 
                 written.append(annotate(self.annotate, verdict, extraction, predictor))
+            if self.evidence is not None:
+                written.append(self._sign(verdict, extraction, predictor))
         except OSError as error:
             raise DeepfakeError(f"{error.filename}: {error.strerror}") from error
         return written
+
+    def _sign(
+        self, verdict: Verdict, extraction: "Extraction", predictor: "VideoPredictor"
+    ) -> Path:
+        from deepfake.report.verdict_page import verdict_page
+        from deepfake.verify.bundle import KEY, signing_key, write_bundle
+
+        assert self.evidence is not None
+        stem = file_stem(verdict.video, verdict.provenance["sha256"])
+        page = verdict_page(verdict, extraction, predictor)
+        file = self.evidence / f"{stem}.evidence.zip"
+        return write_bundle(file, verdict, page, signing_key(self.signing_key or KEY))
 
     def note(self, entry: Entry) -> Entry:
         """Write a clip's line; return what `finish` needs of it."""
