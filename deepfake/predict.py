@@ -74,6 +74,13 @@ def parser() -> argparse.ArgumentParser:
     add("--table", type=Path, metavar="FILE", help="write one row per clip, as .csv or .parquet")
     add("--report", type=Path, metavar="DIR", help="write a page per clip that shows who and when")
     add("--annotate", type=Path, metavar="DIR", help="write each clip with boxes and scores in it")
+    add(
+        "--trust",
+        type=Path,
+        metavar="PEM",
+        help="certificates of those whose Content Credentials the page calls trusted",
+    )
+    add("--paths", action="store_true", help="name whole paths on pages, not only files")
     add("--evidence", type=Path, metavar="DIR", help="write a signed bundle per clip, for verify")
     add(
         "--signing-key",
@@ -114,6 +121,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         jsonl=arguments.jsonl,
         evidence=arguments.evidence,
         signing_key=arguments.signing_key,
+        trust=arguments.trust,
+        paths=arguments.paths,
     )
     outputs.prepare()
     import_modules(arguments.imports, Path.cwd())
@@ -166,7 +175,7 @@ def _judge(
     from deepfake.errors import VideoError
     from deepfake.report.outputs import failure
 
-    failed = 0
+    failed, alone = 0, len(clips) == 1
     for outcome in _outcomes(clips, predictor, arguments):
         path = outcome.task.path
         if outcome.result is None:
@@ -186,7 +195,7 @@ def _judge(
             print_error(str(error))
         entries[path] = outputs.note(verdict.to_dict())
         if arguments.json != "-":
-            print(describe(verdict), flush=True)
+            print(describe(verdict, alone=alone), flush=True)
             for file in written:
                 print(one_line(f"  written: {file}"), flush=True)
     return failed
@@ -320,11 +329,14 @@ def _about(path: Path, reason: str) -> str:
     return f"{path}: {reason.removeprefix(path.name).lstrip(': ')}"
 
 
-def describe(verdict: "Verdict") -> str:
-    """Return the verdict in words: the clip, each person, and when they look fake."""
+def describe(verdict: "Verdict", *, alone: bool = True) -> str:
+    """Return the verdict in words: the clip, each person, and when; alone, also what helps."""
+    from deepfake.report.advice import in_lines
+
     lines = [str(verdict)]
     if verdict.reason:
         lines.append(f"  {verdict.reason}")
+    lines += [f"  {line}" for line in in_lines(verdict, long=alone)]
     stride = verdict.provenance.get("frames_thinned", 1)
     if stride != 1:
         lines.append(f"  one of {stride} frames was kept, to hold memory")

@@ -141,7 +141,9 @@ class Verdict:
         return f"{limit:.{digits}f}"
 
     def _head(self) -> str:
-        score = "no score" if self.score is None else f"score {self.shown(self.score)}"
+        between = ", in between" if self.label == "undecided" else ""
+        score = "cannot be judged" if self.score is None else f"score {self.shown(self.score)}"
+        score += between if self.score is not None else ""
         return f"({score}; {self.limits})"
 
     def __str__(self) -> str:

@@ -5,16 +5,27 @@ from pathlib import Path
 
 CARD = "MODEL_CARD.md"  # beside the checkpoint
 HEADING = "what it cannot do"
+ERRORS = "how often it is wrong"
 _MARKS = re.compile(r"\*\*|`|(?<!\w)[*_]|[*_](?!\w)")
 _LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
 
 
 def limits_beside(checkpoint: Path) -> tuple[str, ...]:
     """Return the limits that the card in a checkpoint's folder names; none without a card."""
+    return limits_in(card_beside(checkpoint))
+
+
+def card_beside(checkpoint: Path) -> str:
+    """Return the card in a checkpoint's folder as Markdown; empty without one."""
     try:
-        return limits_in((checkpoint.parent / CARD).read_text(encoding="utf-8"))
+        return (checkpoint.parent / CARD).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
-        return ()
+        return ""
+
+
+def errors_in(card: str) -> str:
+    """Return the first paragraph under "How often it is wrong"; empty without one."""
+    return (_section(card, ERRORS) or ("",))[0]
 
 
 def limits_in(card: str) -> tuple[str, ...]:
@@ -23,12 +34,16 @@ def limits_in(card: str) -> tuple[str, ...]:
     Args:
         card: Markdown.
     """
+    return _section(card, HEADING)
+
+
+def _section(card: str, heading: str) -> tuple[str, ...]:
     found: list[str] = []
     inside = fresh = False
     for line in card.splitlines():
         text = line.strip()
         if text.startswith("#"):
-            inside = text.strip("# ").lower() == HEADING
+            inside = text.strip("# ").lower() == heading
             fresh = True
             continue
         item = re.match(r"[-*+]\s+", text)

@@ -16,6 +16,7 @@ from deepfake.types import FaceScore, TrackScore, Verdict, VerdictLabel
 from preprocessing.faces.detection import FaceDetector
 from preprocessing.pipeline import Extraction, extract_faces, make_detector
 from preprocessing.types import Face, Image, PreprocessOptions
+from preprocessing.video.read import VideoInfo
 
 MIN_FRACTION = 0.5  # of the frames asked for; with fewer decoded a clip is undecided
 BATCH = 8  # faces scored at once: they stay in the cache, which halves the time of 32
@@ -246,6 +247,7 @@ class VideoPredictor:
             "frames_corrupt": extraction.report.corrupt,
             "complete": round(extraction.info.complete, 4),
             "frames_thinned": extraction.stride,
+            "bits_per_pixel": _bits_per_pixel(extraction.info),
             "time": datetime.now(UTC).isoformat(timespec="seconds"),
         }
 
@@ -260,6 +262,12 @@ def shrinking(recipe: InputRecipe) -> Callable[[Image], Image]:
         return crop if max(crop.shape[:2]) <= recipe.image_size else recipe.resized(crop)
 
     return shrink
+
+
+def _bits_per_pixel(info: VideoInfo) -> float | None:
+    """Return what is spent on a pixel of a frame: what compression has left."""
+    pixels = info.width * info.height * info.fps
+    return round(info.bit_rate / pixels, 5) if pixels else None
 
 
 def _plain(options: PreprocessOptions) -> dict[str, object]:

@@ -54,7 +54,7 @@ def write_index(folder: Path, entries: Sequence[Mapping[str, Any]]) -> Path:
         limits = [x for x in (entry["real_below"], entry["fake_from"]) if x is not None]
         rows.append(
             {
-                "name": os.path.relpath(name.absolute(), top),
+                "name": os.path.relpath(name.absolute(), top) if top != os.sep else name.name,
                 "page": None if entry["label"] == FAILED else f"{stem}.html",
                 "thumbnail": thumbnail if (folder / thumbnail).is_file() else None,
                 "label": entry["label"],

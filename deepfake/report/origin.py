@@ -163,7 +163,9 @@ def _metadata(path: Path) -> Iterator[tuple[str, str]]:
             return
         named = [(ExifTags.TAGS.get(key, "").lower(), value) for key, value in tags.items()]
         yield from (
-            (n, _short(v)) for n, v in [*named, *(("software", v) for v in info)] if n in TAGS
+            (n, _short(v))
+            for n, v in [*named, *(("software", v) for v in info)]
+            if n in TAGS + WRITERS
         )
         return
     import av

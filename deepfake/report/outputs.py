@@ -45,6 +45,8 @@ class Outputs:
         jsonl: File for the whole verdicts, a line each, written as they come.
         evidence: Folder for signed bundles.
         signing_key: That signs them; None for the user's own.
+        trust: PEM file of certificates whose Content Credentials are trusted.
+        paths: Whether pages name whole paths.
     """
 
     json: str | None = None
@@ -54,6 +56,8 @@ class Outputs:
     jsonl: Path | None = None
     evidence: Path | None = None
     signing_key: Path | None = None
+    trust: Path | None = None
+    paths: bool = False
 
     def prepare(self) -> None:
         """Make the folders and see that everything can be written, before any work.
@@ -75,6 +79,8 @@ class Outputs:
             from deepfake.verify.bundle import KEY, signing_key
 
             signing_key(self.signing_key or KEY)
+        if self.trust is not None and not self.trust.is_file():
+            raise DeepfakeError(f"--trust {self.trust}: there is no such file")
         files = (("--json", self.json), ("--table", self.table), ("--jsonl", self.jsonl))
         for option, file in files:
             if file is not None and file != "-":
@@ -143,7 +149,9 @@ class Outputs:
                 from deepfake.report.index_page import write_thumbnail
                 from deepfake.report.verdict_page import write_page
 
-                written.append(write_page(self.report, verdict, extraction, predictor))
+                written.append(
+                    write_page(self.report, verdict, extraction, predictor, **self._asked())
+                )
                 write_thumbnail(self.report, verdict, extraction)
             if self.annotate is not None:
                 from deepfake.report.annotate import annotate
@@ -155,6 +163,10 @@ class Outputs:
             raise DeepfakeError(f"{error.filename}: {error.strerror}") from error
         return written
 
+    def _asked(self) -> dict[str, Any]:
+        trusted = "" if self.trust is None else self.trust.read_text(encoding="ascii")
+        return {"trusted": trusted, "paths": self.paths}
+
     def _sign(
         self, verdict: Verdict, extraction: "Extraction", predictor: "VideoPredictor"
     ) -> Path:
@@ -163,7 +175,7 @@ class Outputs:
 
         assert self.evidence is not None
         stem = file_stem(verdict.video, verdict.provenance["sha256"])
-        page = verdict_page(verdict, extraction, predictor)
+        page = verdict_page(verdict, extraction, predictor, **self._asked())
         file = self.evidence / f"{stem}.evidence.zip"
         return write_bundle(file, verdict, page, signing_key(self.signing_key or KEY))
 

@@ -9,18 +9,22 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from deepfake.calibration import Calibration
+from deepfake.checkpoints.card import card_beside, errors_in
+from deepfake.checkpoints.loading import DEFAULT, DEFAULT_MODEL
 from deepfake.explain.maps import explain_crops
-from deepfake.report import outputs, words
+from deepfake.report import advice, outputs, words
 from deepfake.report.charts import timeline_svg
+from deepfake.report.key_frames import KeyFrame, key_frames
+from deepfake.report.origin import origin
 from deepfake.report.page import environment
 from deepfake.report.pictures import data_uri, heated
 from deepfake.timeline import Timeline, limits
-from deepfake.types import FaceScore, TrackScore, Verdict
+from deepfake.types import FaceScore, TrackScore, Verdict, shown
 from preprocessing.pipeline import Extraction
 from preprocessing.types import Face
 
@@ -37,12 +41,12 @@ PICKED = 32  # faces of a person that a click on their chart can show
 STRIP_SIDE, PICKED_SIDE, LARGE_SIDE = 112, 160, 320  # pixels
 
 METHODS = {
-    "occlusion": "Heat maps show where blurring a part of the face lowers its score (occlusion): "
-    "bright places speak for fake, relative to the brightest of the same face.",
-    "rollout": "Heat maps show which places the network's attention reaches (attention rollout), "
-    "relative to the brightest of the same face.",
-    "gradients": "Heat maps show which places of the network's last map raise the score "
-    "(class activation), relative to the brightest of the same face.",
+    "occlusion": "Heat maps, of faces not called real, show where blurring a part of the face "
+    "lowers its score (occlusion): bright places speak for fake.",
+    "rollout": "Heat maps, of faces not called real, show which places the network's attention "
+    "reaches (attention rollout), bright ones most.",
+    "gradients": "Heat maps, of faces not called real, show which places of the network's last "
+    "map raise the score (class activation), bright ones most.",
 }
 
 
@@ -96,15 +100,26 @@ class Meter:
 
 
 def write_page(
-    folder: Path, verdict: Verdict, extraction: Extraction, predictor: "VideoPredictor"
+    folder: Path,
+    verdict: Verdict,
+    extraction: Extraction,
+    predictor: "VideoPredictor",
+    **asked: Any,  # noqa: ANN401
 ) -> Path:
     """Write a verdict's page; return the file, named after the clip and its content.
+
+    Args:
+        folder: Where it goes.
+        verdict: What `predictor` said.
+        extraction: What it was said of.
+        predictor: Asked for timelines and heat maps.
+        **asked: As `verdict_page` takes them.
 
     Raises:
         OSError: It cannot be written.
     """
     file = folder / (file_stem(verdict) + ".html")
-    page = verdict_page(verdict, extraction, predictor)
+    page = verdict_page(verdict, extraction, predictor, **asked)
     file.write_text(page, encoding="utf-8", errors="backslashreplace")
     return file
 
@@ -114,20 +129,33 @@ def file_stem(verdict: Verdict) -> str:
     return outputs.file_stem(verdict.video, str(verdict.provenance.get("sha256", "")))
 
 
-def verdict_page(verdict: Verdict, extraction: Extraction, predictor: "VideoPredictor") -> str:
+def verdict_page(
+    verdict: Verdict,
+    extraction: Extraction,
+    predictor: "VideoPredictor",
+    *,
+    clip: Path | None = None,
+    trusted: str = "",
+    paths: bool = False,
+) -> str:
     """Return the page as text.
 
     Args:
         verdict: What `predictor` said.
         extraction: What it was said of.
         predictor: Asked for timelines and heat maps.
+        clip: The file, where the verdict does not name it whole.
+        trusted: Certificates of those whose Content Credentials are trusted, as PEM.
+        paths: Whether to tell where files lie on this machine.
     """
     checkpoint = predictor.checkpoint
+    file = Path(verdict.video) if clip is None else clip
+    card = card_beside(DEFAULT_MODEL if checkpoint.name == str(DEFAULT) else Path(checkpoint.name))
     enter, _ = limits(checkpoint.calibration)
     span = _span(extraction)
-    shown = sorted(verdict.tracks, key=lambda person: -person.score)[:SHOWN]
-    shown.sort(key=lambda person: person.track)
-    people, method = _people(shown, verdict, extraction, predictor)
+    most = sorted(verdict.tracks, key=lambda person: -person.score)[:SHOWN]
+    most.sort(key=lambda person: person.track)
+    people, method = _people(most, verdict, extraction, predictor)
     info = extraction.info
     return (
         environment()
@@ -135,12 +163,12 @@ def verdict_page(verdict: Verdict, extraction: Extraction, predictor: "VideoPred
         .render(
             name=_printable(Path(verdict.video).name),
             label=verdict.label,
-            headline=words.HEADLINES[verdict.label],
+            headline=words.HEADLINES[verdict.label if verdict.score is not None else ""],
             span=words.clock(info.duration_s) if info.duration_s else "",
             meter=_meter(verdict, checkpoint.calibration),
             meaning=words.meaning(verdict, checkpoint.calibration),
             people=people,
-            others=len(verdict.tracks) - len(shown),
+            others=len(verdict.tracks) - len(most),
             cuts=len(extraction.cuts_s),
             limit_top=round(100 * (1 - enter), 1),
             begin=words.clock(span[0]),
@@ -150,13 +178,21 @@ def verdict_page(verdict: Verdict, extraction: Extraction, predictor: "VideoPred
             about=words.about(checkpoint),
             cannot=checkpoint.limits,
             limits=words.LIMITS,
-            provenance=_provenance(verdict),
+            provenance=_provenance(verdict, paths=paths),
+            still=not info.duration_s,
+            frames=[_frame(f, verdict, predictor) for f in key_frames(file, verdict)],
+            origin=origin(file, trusted),
+            weaknesses=advice.weaknesses(verdict),
+            kind=advice.kind(verdict),
+            steps=advice.steps(verdict),
+            errors=errors_in(card),
+            card=card,
         )
     )
 
 
 def _people(
-    shown: Sequence[TrackScore],
+    most: Sequence[TrackScore],
     verdict: Verdict,
     extraction: Extraction,
     predictor: "VideoPredictor",
@@ -165,15 +201,24 @@ def _people(
     crops = {(face.track, face.detection.frame): face for face in extraction.faces}
     chosen = {
         person.track: _most_suspicious(verdict, lines[person.track])
-        for person in sorted(shown, key=lambda p: -p.score)[:EXPLAINED]
+        for person in sorted(most, key=lambda p: -p.score)[:EXPLAINED]
     }
-    large = [face for faces in chosen.values() for face in faces]
+    large = [
+        face
+        for faces in chosen.values()
+        for face in faces
+        if predictor.checkpoint.calibration.verdict(
+            predictor.checkpoint.calibration.apply(face.score)
+        )
+        != "real"
+    ]
     maps, method = explain_crops(
         predictor.checkpoint, [crops[face.track, face.frame].image for face in large]
     )
     recipe, calibration = predictor.checkpoint.recipe, predictor.checkpoint.calibration
     heats: dict[tuple[int, int], tuple[str, bool]] = {}
     for face, heat in zip(large, maps, strict=True):
+        heat = heat * calibration.apply(face.score)  # as bright as the face is suspicious
         image = heated(recipe.resized(crops[face.track, face.frame].image), heat)
         heats[face.track, face.frame] = (data_uri(image, LARGE_SIDE), not heat.any())
 
@@ -184,24 +229,23 @@ def _people(
         )
         return Picture(
             image=data_uri(crop.image, side),
-            time=words.clock(face.time_s),
-            score=words.percent(score),
+            time=words.clock(face.time_s) if extraction.info.duration_s else "",
+            score=verdict.shown(score),
             high=score >= limits(calibration)[0],
             heat=heat,
             blank=blank,
         )
 
     people = []
-    for person in shown:
+    for person in most:
         faces = [face for face in verdict.faces if face.track == person.track]
         strip = [faces[k] for k in _evenly(len(faces), STRIP)]
         people.append(
             Person(
                 number=person.person,
                 label=calibration.verdict(person.score),
-                percent=words.percent(person.score),
-                seen=f"Seen from {words.clock(person.start_s)} to {words.clock(person.end_s)}, "
-                f"judged by {person.faces} {'face' if person.faces == 1 else 'faces'}.",
+                percent=verdict.shown(person.score),
+                seen=_seen(person, extraction),
                 moments=words.moments([i for i in verdict.intervals if i.track == person.track])
                 if extraction.info.duration_s
                 else "",
@@ -219,6 +263,14 @@ def _people(
             )
         )
     return people, method
+
+
+def _seen(person: TrackScore, extraction: Extraction) -> str:
+    faces = f"{person.faces} {'face' if person.faces == 1 else 'faces'}"
+    if not extraction.info.duration_s:
+        return f"Judged by {faces}."
+    span = f"{words.clock(person.start_s)} to {words.clock(person.end_s)}"
+    return f"Seen from {span}, judged by {faces}."
 
 
 def _most_suspicious(verdict: Verdict, line: Timeline) -> list[FaceScore]:
@@ -272,8 +324,8 @@ def _chart(
         for face, score in zip(faces, calibrated, strict=True)
     ]
     text = (
-        f"Score of person {line.track + 1} over time: lowest {words.percent(line.scores.min())}, "
-        f"highest {words.percent(line.scores.max())}. {words.moments(intervals)}"
+        f"Score of person {line.track + 1} over time: lowest {shown(float(line.scores.min()))}, "
+        f"highest {shown(float(line.scores.max()))}. {words.moments(intervals)}"
     )
     return Markup(  # numbers and our own words
         timeline_svg(
@@ -304,15 +356,42 @@ def _meter(verdict: Verdict, calibration: Calibration) -> Meter | None:
     if verdict.score is None:
         return None
     low, high = calibration.undecided
-    said = f"{words.percent(verdict.score)} fake"
+    said = f"score {verdict.shown(verdict.score)}"
     return Meter(
         score=round(100 * verdict.score, 1),
         limit=round(100 * high, 1),
         low=round(100 * low, 1),
         band=round(100 * max(0.0, high - low), 1),
-        words=f"Score {said}, on a scale from real to fake. {words.sides(calibration)}",
+        words=f"A {said}, on a scale from real to fake. {words.sides(calibration)}",
         short=f"{said}; hatched: undecided" if high > low else said,
     )
+
+
+def _frame(frame: KeyFrame, verdict: Verdict, predictor: "VideoPredictor") -> dict[str, object]:
+    size = max(frame.width, frame.height) / 28
+    boxes = []
+    for face in frame.faces:
+        assert face.box is not None
+        x0, y0, x1, y1 = (round(edge) for edge in face.box)
+        boxes.append(
+            {
+                "number": face.person,
+                "score": verdict.shown(predictor.checkpoint.calibration.apply(face.score)),
+                "x": x0,
+                "y": y0,
+                "width": x1 - x0,
+                "height": y1 - y0,
+                "size": round(size),
+                "text_y": y0 - round(size / 4) if y0 > 1.3 * size else y1 + round(size),
+            }
+        )
+    return {
+        "image": frame.image,
+        "width": frame.width,
+        "height": frame.height,
+        "time": words.clock(frame.time_s),
+        "boxes": boxes,
+    }
 
 
 def _technical(extraction: Extraction) -> list[tuple[str, str]]:
@@ -345,8 +424,9 @@ def _frames(present: int, declared: int) -> str:
     return str(present)
 
 
-def _provenance(verdict: Verdict) -> list[tuple[str, str]]:
-    rows = [("file", _printable(verdict.video)), ("checkpoint", _printable(verdict.checkpoint))]
+def _provenance(verdict: Verdict, *, paths: bool) -> list[tuple[str, str]]:
+    files = {"file": verdict.video, "checkpoint": verdict.checkpoint}
+    rows = [(k, _printable(v if paths else Path(v).name)) for k, v in files.items()]
     for name, value in verdict.provenance.items():
         if isinstance(value, dict):
             text = ", ".join(f"{key} {_plain(entry)}" for key, entry in value.items())

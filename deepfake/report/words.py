@@ -9,7 +9,8 @@ from deepfake.types import Interval, Verdict
 HEADLINES = {
     "fake": "Signs of manipulation",
     "real": "No signs of manipulation found",
-    "undecided": "The model cannot tell",
+    "undecided": "In between: the model does not decide",
+    "": "Cannot be judged",
 }
 LIMITS = (
     "Only faces are judged. Voices, lip movements against the sound, captions, context, and scenes "
@@ -32,22 +33,13 @@ def clock(time_s: float) -> str:
     return f"{head}:{rest // 10:02d}.{rest % 10}"
 
 
-def percent(score: float) -> str:
-    """Return a probability in percent, never as certain."""
-    if score > 0.99:
-        return "over 99 %"
-    if score < 0.01:
-        return "under 1 %"
-    return f"{round(100 * score)} %"
-
-
 def meaning(verdict: Verdict, calibration: Calibration) -> list[str]:
     """Return what a verdict says, sentence by sentence."""
     if verdict.score is None:
         return [f"No score could be given: {verdict.reason}."]
     calibrated = calibration.method != "none"
     said = "the probability that the clip is manipulated" if calibrated else "the score for fake"
-    sentences = [f"For this model, {said} is {percent(verdict.score)}. {sides(calibration)}"]
+    sentences = [f"For this model, {said} is {verdict.shown(verdict.score)}. {sides(calibration)}"]
     low, high = calibration.undecided
     if verdict.label == "undecided" and not low <= verdict.score < high:
         sentences.append(f"It does not decide: {verdict.reason}.")
@@ -59,7 +51,7 @@ def meaning(verdict: Verdict, calibration: Calibration) -> list[str]:
         )
     else:
         sentences.append(
-            "The score is not calibrated: it puts clips in an order, but 80 % does not mean that "
+            "The score is not calibrated: it puts clips in an order, but 0.8 does not mean that "
             "four of five such clips are fake."
         )
     return sentences
@@ -78,8 +70,7 @@ def sides(calibration: Calibration) -> str:
 
 
 def _limit(score: float) -> str:
-    text = f"{100 * score:.1f}"
-    return f"{text.removesuffix('.0')} %"
+    return f"{score:.2f}"
 
 
 def moments(intervals: Sequence[Interval]) -> str:

@@ -88,7 +88,7 @@ class Jobs:
             progress(0.7, "Scoring faces")
             verdict = replace(predictor.judge(clip, outcome.result), video=clip.name)
             progress(0.9, "Writing the report")
-            page = verdict_page(verdict, outcome.result, predictor)
+            page = verdict_page(verdict, outcome.result, predictor, clip=clip)
             return self._write(verdict, page)
         finally:
             self.remove_upload(clip)

@@ -9,6 +9,7 @@ from typing import Any
 from deepfake.aggregation import RULES
 from deepfake.errors import DeepfakeError
 from deepfake.report import words
+from deepfake.report.advice import kind, steps
 from deepfake.types import Verdict
 from deepfake.web.jobs import Jobs
 
@@ -56,12 +57,14 @@ class ContentPolicy:
 
 def headline(verdict: Verdict) -> str:
     """Return a verdict in words, as HTML."""
-    said = "no score" if verdict.score is None else f"score {words.percent(verdict.score)}"
+    said = kind(verdict) if verdict.score is None else f"score {verdict.shown(verdict.score)}"
+    title = words.HEADLINES["" if verdict.score is None else verdict.label]
+    helps = "".join(f"<li>{html.escape(step)}</li>" for step in steps(verdict) if kind(verdict))
     return (
         f'<div class="verdict {verdict.label}" role="status">'
-        f"<strong>{html.escape(words.HEADLINES[verdict.label])}</strong>"
-        f"{html.escape(Path(verdict.video).name)}: {html.escape(verdict.label)}, {said}, "
-        f"fake from {words.percent(verdict.threshold)}. {html.escape(verdict.reason)}</div>"
+        f"<strong>{html.escape(title)}</strong>"
+        f"{html.escape(Path(verdict.video).name)}: {html.escape(verdict.label)}, {said}; "
+        f"{verdict.limits}. {html.escape(verdict.reason)}{helps and f'<ul>{helps}</ul>'}</div>"
     )
 
 

@@ -87,7 +87,7 @@ def test_good_and_bad_files_together(
     assert all(line.startswith("error: ") for line in errors)
     assert "Traceback" not in printed.err
     assert "a.mp4: " in printed.out
-    assert "one.mp4: UNDECIDED (no score" in printed.out
+    assert "one.mp4: UNDECIDED (cannot be judged" in printed.out
 
 
 def test_nothing_usable_is_two(

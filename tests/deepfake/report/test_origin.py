@@ -81,7 +81,7 @@ def test_signed_by_somebody(clip: Path, tmp_path: Path) -> None:
     signed = sign(clip, tmp_path / "a.mp4", chain)
     assert word(signed).startswith("valid, but the signer is unknown: anybody can sign as Anna")
     assert word(signed).endswith("it says: made by a generative model")
-    assert word(signed, certificate(1000)).startswith("valid, but the signer is unknown")
+    assert word(signed, chain).startswith("valid, signed by Anna Example, whom your list trusts")
 
 
 def test_changed_stripped_and_cut(clip: Path, tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_expired(clip: Path, tmp_path: Path) -> None:
 
 
 def test_a_huge_manifest_and_boxes_without_end(clip: Path, tmp_path: Path) -> None:
-    note = {"label": "org.example.note", "data": {"text": "x" * 5_000_000}}
+    note = {"label": "org.example.note", "data": {"text": "x" * 500_000}}
     huge = sign(clip, tmp_path / "a.mp4", certificate(1000), assertions=[note])
     assert word(huge).startswith(("valid, but", "unknown: "))
     nested = b"".join((8).to_bytes(4, "big") + b"moov" for _ in range(200_000))

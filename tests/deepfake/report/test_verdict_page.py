@@ -126,7 +126,7 @@ def test_the_page_is_accessible(evil_page: Path) -> None:
 
 def test_the_page_tells_who_when_and_why(evil_page: Path) -> None:
     text = evil_page.read_text(encoding="utf-8")
-    assert "Person 0" in text
+    assert "Person 1" in text
     assert "heat map" in text
     assert "(occlusion)" in text
     assert "h264, yuv420p" in text
@@ -134,13 +134,16 @@ def test_the_page_tells_who_when_and_why(evil_page: Path) -> None:
     assert "sha256" in text
     assert "Only faces are judged." in text
     assert "What this model cannot do" in text
+    assert "Content Credentials" in text
+    assert "Key frames" in text
+    assert str(evil_page.parent) not in text  # no local path
     assert "<li>Find &lt;b&gt;lip-sync&lt;/b&gt;.</li>" in text
 
 
 def test_contrast_is_enough_in_light_and_dark() -> None:
-    import deepfake.report.verdict_page as module
+    from deepfake.report.page import TEMPLATES
 
-    style = (module.TEMPLATES / "verdict.html").read_text(encoding="utf-8")
+    style = (TEMPLATES / "verdict.html").read_text(encoding="utf-8")
     for scheme in re.findall(r":root \{([^}]+)\}", style)[:2]:
         colours = dict(re.findall(r"--([a-z]+): (#[0-9a-f]{3,6})", scheme))
         for ink in ("ink", "dim", "fake", "real", "undecided"):
@@ -205,7 +208,7 @@ def test_a_click_on_the_chart_finds_the_nearest_face() -> None:
 
 def test_every_judged_face_of_a_short_clip_can_be_picked(evil_page: Path) -> None:
     text = evil_page.read_text(encoding="utf-8")
-    assert text.count('<input type="radio" name="person-0"') == 4
+    assert text.count('<input type="radio" name="person-1"') == 4
     assert text.count('<figure class="pick">') == 4
 
 
@@ -225,10 +228,9 @@ def test_words() -> None:
         "1:15.2",
         "1:01:01.0",
     ]
-    assert [words.percent(s) for s in (0.0, 0.994, 0.5)] == ["under 1 %", "over 99 %", "50 %"]
-    assert words.sides(Calibration()) == "It calls a clip fake from 50 % up, and real below."
+    assert words.sides(Calibration()) == "It calls a clip fake from 0.50 up, and real below."
     assert words.sides(Calibration(low=None, high=0.9)).startswith(
-        "It calls a clip fake from 90 %, and none real"
+        "It calls a clip fake from 0.90, and none real"
     )
     plain = words.meaning(Verdict("a", "fake", 0.9, 0.5), Calibration())
     assert "not calibrated" in plain[-1]

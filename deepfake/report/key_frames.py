@@ -1,0 +1,85 @@
+"""Whole frames of the moments that count, clean, to be looked at and searched for elsewhere."""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from deepfake.types import FaceScore, Verdict
+from preprocessing.video.read import index_frames, is_image, read_frames, read_photograph
+
+MOST = 4
+SIDE = 1280  # pixels of the longer side
+TIMEOUT_S = 120.0
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Frames of a clip, by their numbers."""
+
+    path: Path
+    frames: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class KeyFrame:
+    """A whole frame and who is in it.
+
+    Args:
+        image: As a data URI, without anything drawn in.
+        width: Of the frame, in pixels.
+        height: Of the frame.
+        time_s: When it is, in seconds.
+        faces: Those judged in it.
+    """
+
+    image: str
+    width: int
+    height: int
+    time_s: float
+    faces: tuple[FaceScore, ...]
+
+
+def key_frames(clip: Path, verdict: Verdict) -> list[KeyFrame]:
+    """Return the frames with the highest scores, apart in time, in order; asks a worker process."""
+    from preprocessing.workers.local import run_local
+
+    chosen = _choose(verdict.faces)
+    if not chosen:
+        return []
+    wanted = Wanted(clip, tuple(sorted({face.frame for face in chosen})))
+    (outcome,) = run_local(read, [wanted], workers=1, timeout_s=TIMEOUT_S)
+    return [
+        KeyFrame(
+            "data:image/jpeg;base64," + base64.b64encode(data).decode(),
+            width,
+            height,
+            time_s,
+            tuple(face for face in verdict.faces if face.frame == frame and face.box),
+        )
+        for frame, time_s, width, height, data in outcome.result or ()
+    ]
+
+
+def read(wanted: Wanted) -> list[tuple[int, float, int, int, bytes]]:
+    """Return number, time, width, height and JPEG of frames; runs in the worker."""
+    from deepfake.report.pictures import jpeg
+
+    if is_image(wanted.path):
+        frames = iter([read_photograph(wanted.path)[1]])
+    else:
+        frames = read_frames(wanted.path, index_frames(wanted.path), wanted.frames)
+    return [
+        (f.index, f.time_s, f.image.shape[1], f.image.shape[0], jpeg(f.image, SIDE)) for f in frames
+    ]
+
+
+def _choose(faces: Sequence[FaceScore]) -> list[FaceScore]:
+    times = [face.time_s for face in faces]
+    apart = (max(times) - min(times)) / (2 * MOST) if times else 0.0
+    chosen: list[FaceScore] = []
+    for face in sorted(faces, key=lambda face: -face.score):
+        new = all(abs(face.time_s - c.time_s) >= apart and face.frame != c.frame for c in chosen)
+        if new and len(chosen) < MOST:
+            chosen.append(face)
+    return chosen
