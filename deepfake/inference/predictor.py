@@ -15,8 +15,7 @@ from deepfake.timeline import Timeline, limits, timelines
 from deepfake.types import FaceScore, TrackScore, Verdict, VerdictLabel
 from preprocessing.faces.detection import FaceDetector
 from preprocessing.pipeline import Extraction, extract_faces, make_detector
-from preprocessing.types import Face, Image, PreprocessOptions
-from preprocessing.video.read import VideoInfo
+from preprocessing.types import Face, Image, PreprocessOptions, VideoInfo
 
 MIN_FRACTION = 0.5  # of the frames asked for; with fewer decoded a clip is undecided
 BATCH = 8  # faces scored at once: they stay in the cache, which halves the time of 32

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deepfake.types import FaceScore, Verdict
-from preprocessing.video.read import index_frames, is_image, read_frames, read_photograph
+from preprocessing.video import index_frames, read_frames
 
 MOST = 4
 SIDE = 1280  # pixels of the longer side
@@ -65,10 +65,7 @@ def read(wanted: Wanted) -> list[tuple[int, float, int, int, bytes]]:
     """Return number, time, width, height and JPEG of frames; runs in the worker."""
     from deepfake.report.pictures import jpeg
 
-    if is_image(wanted.path):
-        frames = iter([read_photograph(wanted.path)[1]])
-    else:
-        frames = read_frames(wanted.path, index_frames(wanted.path), wanted.frames)
+    frames = read_frames(wanted.path, index_frames(wanted.path), wanted.frames)
     return [
         (f.index, f.time_s, f.image.shape[1], f.image.shape[0], jpeg(f.image, SIDE)) for f in frames
     ]

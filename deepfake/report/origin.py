@@ -149,18 +149,16 @@ def _history(path: Path) -> list[str]:
 
 
 def _metadata(path: Path) -> Iterator[tuple[str, str]]:
-    from preprocessing.video.read import is_image
+    from PIL import ExifTags
+    from PIL import Image as Pillow
 
-    if is_image(path):
-        from PIL import ExifTags
-        from PIL import Image as Pillow
-
-        try:
-            with Pillow.open(path) as picture:
-                tags = dict(picture.getexif())
-                info = [v for k, v in picture.info.items() if k in ("Software", "parameters")]
-        except Exception:  # noqa: BLE001  Pillow's plugins raise anything; there is then nothing
-            return
+    try:
+        with Pillow.open(path) as picture:
+            tags = dict(picture.getexif())
+            info = [v for k, v in picture.info.items() if k in ("Software", "parameters")]
+    except Exception:  # noqa: BLE001  no picture, or a damaged one: Pillow's plugins raise anything
+        tags, info = {}, []
+    if tags or info:
         named = [(ExifTags.TAGS.get(key, "").lower(), value) for key, value in tags.items()]
         yield from (
             (n, _short(v))
