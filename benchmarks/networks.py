@@ -4,7 +4,8 @@ python -m benchmarks.networks
 
 The first column of a row is the expression that builds the network, the second the input's side in
 pixels. Parameters, multiply-adds and faces per second are filled in. Faces per second are faces per
-CPU second of one thread, so that a busy machine changes them less.
+CPU second of one thread, so that a busy machine changes them less. The table of the families that
+cards describe is written from the cards; `--cards` writes it alone.
 """
 
 import argparse
@@ -16,6 +17,8 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from deepfake.checkpoints.published.card import Card, known_cards
+from deepfake.models.adapter_classifier import AdapterClassifier
 from deepfake.models.attention_efficientnet import EfficientNetAutoAttB4
 from deepfake.models.attention_pooling import AttentionPooling
 from deepfake.models.cmt import CMT
@@ -25,16 +28,22 @@ from deepfake.models.cvit import CViT
 from deepfake.models.efficient_vit import EfficientViT
 from deepfake.models.efficientnet import EfficientNet
 from deepfake.models.frame_transformer import FrameTransformer
+from deepfake.models.frequency import SPSL, F3Net
+from deepfake.models.genconvit import GenConViTED
 from deepfake.models.mesonet import Meso4, MesoInception4
+from deepfake.models.ms_eff_vit import MSEffViT
 from deepfake.models.timm_classifier import TimmClassifier
+from deepfake.models.ucf import UCF
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "networks.md"
 CLASSES = (
-    AttentionPooling, CMT, CViT, ConViT, CrossEfficientViT, EfficientNet, EfficientNetAutoAttB4,
-    EfficientViT, FrameTransformer, Meso4, MesoInception4, TimmClassifier,
+    AdapterClassifier, AttentionPooling, CMT, CViT, ConViT, CrossEfficientViT, EfficientNet,
+    EfficientNetAutoAttB4, EfficientViT, F3Net, FrameTransformer, GenConViTED, Meso4,
+    MesoInception4, MSEffViT, SPSL, TimmClassifier, UCF,
 )  # fmt: skip
 CLIPS = (AttentionPooling, FrameTransformer)  # these take clips
 CLIP_FRAMES = 8
+CARDS = ("<!-- cards, by `python -m benchmarks.networks --cards` -->\n", "<!-- end of cards -->")
 BATCH = 4
 REPETITIONS = 3
 
@@ -104,12 +113,36 @@ def measured(cells: list[str]) -> list[str]:
     return [*cells[:2], *figures, *cells[5:]]
 
 
+def with_cards(document: str) -> str:
+    """Return the document with its table of cards written anew."""
+    start, end = CARDS
+    head = ("name", "file", "becomes", "where to find it", "licence", "reported by its authors")
+    lines = [f"| {' | '.join(head)} |", "| --- " * len(head) + "|"]
+    lines += [f"| {' | '.join(cells)} |" for cells in dict.fromkeys(map(_card, known_cards()))]
+    before, _, rest = document.partition(start)
+    return before + start + "\n".join(lines) + "\n" + end + rest.partition(end)[2]
+
+
+def _card(card: Card) -> tuple[str, ...]:
+    network = card.network["class_path"].rpartition(".")[2]
+    timm = card.network.get("init_args", {}).get("name", "")
+    where = f"[{card.where}](https://github.com/{card.where})"
+    paper = f"; [paper]({card.paper})" if card.paper else ""
+    return (
+        *(card.name, f"`{card.file}`", f"`{network}`{f' on {timm}' if timm else ''}"),
+        *(where + paper, card.licence, card.reported),
+    )
+
+
 def main() -> None:
     """Fill in the tables of the document."""
-    argparse.ArgumentParser(prog="python -m benchmarks.networks", description=__doc__).parse_args()
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.networks", description=__doc__)
+    parser.add_argument("--cards", action="store_true", help="write the table of cards alone")
+    only_cards = parser.parse_args().cards
     torch.set_num_threads(1)
-    document = DOCUMENT.read_text()
-    for cells in rows(document):
+    document = with_cards(DOCUMENT.read_text())
+    DOCUMENT.write_text(document)
+    for cells in [] if only_cards else rows(document):
         old = next(line for line in document.splitlines() if line.startswith(f"| {cells[0]} "))
         new = "| " + " | ".join(measured(cells)) + " |"
         document = document.replace(old, new)

@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,8 +44,10 @@ def parser() -> argparse.ArgumentParser:
     add("--source", default="auto", help="layout of the data set (default: found by looking)")
     add("--labels", type=Path, help="CSV with path,label and optionally identity, method, split")
     add("--frames", type=int, default=32, help="per video, evenly spaced (default: %(default)s)")
-    add("--margin", type=float, default=0.3, help="around the face, on each side, as a fraction")
-    add("--size", type=int, default=400, help="largest side of a stored crop, in pixels")
+    add("--margin", type=float, help="around the face, each side, as a fraction (default: 0.3)")
+    add("--size", type=int, help="largest side of a stored crop, in pixels (default: 400)")
+    add("--crop", choices=("square", "box", "aligned"), help="its shape (default: square)")
+    add("--recipe", help="crop as a published family, such as sbi_efficientnet_b4, was trained")
     add("--format", choices=("png", "jpg"), default="png", help="of the crops (default: png)")
     add("--min-face", type=int, help="smallest face, in pixels (default: by the frame's size)")
     add("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: all cores)")
@@ -102,16 +105,23 @@ def _options(arguments: argparse.Namespace) -> "PreprocessOptions":
     from preprocessing.types import PreprocessOptions
 
     for name, least in (("frames", 1), ("size", 16), ("workers", 1)):
-        if getattr(arguments, name) < least:
+        if (getattr(arguments, name) or least) < least:
             raise DeepfakeError(f"--{name} must be at least {least}")
-    if not 0 <= arguments.margin <= 2:
+    if not 0 <= (arguments.margin or 0) <= 2:
         raise DeepfakeError("--margin must lie between 0 and 2")
     if arguments.min_face is not None and arguments.min_face < 12:
         raise DeepfakeError("--min-face must be at least 12 pixels, MTCNN's window")
-    return PreprocessOptions(
+    options = PreprocessOptions()
+    if arguments.recipe is not None:
+        from deepfake.checkpoints.published.load import published_crops
+
+        options = published_crops(arguments.recipe)
+    return replace(
+        options,
         frames=arguments.frames,
-        margin=arguments.margin,
-        crop_size=arguments.size,
+        margin=options.margin if arguments.margin is None else arguments.margin,
+        crop=arguments.crop or options.crop,
+        crop_size=arguments.size or options.crop_size,
         image_format=arguments.format,
         min_face_size=arguments.min_face,
     )

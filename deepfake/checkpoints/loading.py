@@ -119,8 +119,9 @@ def load_network(path: Path) -> tuple["nn.Module", Settings]:
     published = load_published(path)
     note = f"published {published.name} ({published.licence}); {published.output}"
     settings = Settings(
-        published.recipe, published.preprocess, aggregation=published.aggregation, note=note
-    )
+        published.recipe, published.preprocess, aggregation=published.aggregation,
+        network=published.spec, frames=published.frames, note=note,
+    )  # fmt: skip
     return published.network.eval(), _with_card(settings, path)
 
 

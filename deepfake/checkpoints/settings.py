@@ -83,7 +83,7 @@ class Settings:
                 raise ValueError(f"unknown aggregation rule {rule!r}")
             fitted = content.get("calibration")
             return cls(
-                recipe=_recipe(content["recipe"]),
+                recipe=recipe_from_dict(content["recipe"]),
                 preprocess=options_from_dict(dict(content["preprocess"])),
                 calibration=Calibration() if fitted is None else Calibration.from_dict(fitted),
                 aggregation=rule,
@@ -111,7 +111,12 @@ def _texts(content: object) -> tuple[str, ...]:
     return tuple(content)
 
 
-def _recipe(content: Mapping[str, Any]) -> InputRecipe:
+def recipe_from_dict(content: Mapping[str, Any]) -> InputRecipe:
+    """Return a recipe from plain JSON types.
+
+    Raises:
+        ValueError: A name is unknown, or a value is wrong.
+    """
     unknown = set(content) - {field.name for field in fields(InputRecipe)}
     if unknown:
         raise ValueError(f"unknown recipe entry {', '.join(sorted(unknown))}")

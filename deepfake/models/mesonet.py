@@ -18,13 +18,17 @@ class InceptionLayer(nn.Module):
     Args:
         in_channels: Channels of the input.
         widths: Channels of each branch.
+        keras: See `MesoInception4`.
     """
 
-    def __init__(self, in_channels: int, widths: tuple[int, int, int, int]) -> None:
+    def __init__(
+        self, in_channels: int, widths: tuple[int, int, int, int], *, keras: bool = True
+    ) -> None:
         super().__init__()
-        self.branches = nn.ModuleList([_conv(in_channels, widths[0], 1)])
+        conv = _conv if keras else _plain
+        self.branches = nn.ModuleList([conv(in_channels, widths[0], 1)])
         for dilation, width in enumerate(widths[1:], start=1):
-            reduce, spread = _conv(in_channels, width, 1), _conv(width, width, 3, dilation)
+            reduce, spread = conv(in_channels, width, 1), conv(width, width, 3, dilation)
             self.branches.append(nn.Sequential(*reduce, *spread))
         self.out_channels = sum(widths)
 
@@ -39,7 +43,13 @@ class _MesoNet(nn.Module):
     num_features = 16
 
     def __init__(
-        self, openings: list[nn.Module], widths: tuple[int, int], *, image_size: int, dropout: float
+        self,
+        openings: list[nn.Module],
+        widths: tuple[int, int],
+        *,
+        image_size: int,
+        dropout: float,
+        keras: bool,
     ) -> None:
         if image_size < STRIDE or image_size % STRIDE:
             nearest = max(STRIDE, round(image_size / STRIDE) * STRIDE)
@@ -51,9 +61,11 @@ class _MesoNet(nn.Module):
         self.layers = nn.Sequential(
             _layer(openings[0], first, 2),
             _layer(openings[1], second, 2),
-            _layer(_conv(second, 16, 5), 16, 2),
-            _layer(_conv(16, 16, 5), 16, 4),
+            _layer(_conv(second, 16, 5, bias=keras), 16, 2),
+            _layer(_conv(16, 16, 5, bias=keras), 16, 4),
         )
+        for norm in (layer[1] for layer in self.layers if not keras):
+            norm.eps = 1e-5
         side = image_size // STRIDE
         self.hidden = nn.Sequential(
             nn.Dropout(dropout), nn.Linear(16 * side * side, 16), nn.LeakyReLU(0.1)
@@ -79,11 +91,13 @@ class Meso4(_MesoNet):
     Args:
         image_size: Side of the face, in pixels, a multiple of 32.
         dropout: Rate before each of the two dense layers.
+        keras: As its authors wrote it. False is the port to torch that DeepfakeBench trains: no
+            biases before batch normalisation, which has torch's epsilon.
     """
 
-    def __init__(self, image_size: int = 256, dropout: float = 0.5) -> None:
-        openings: list[nn.Module] = [_conv(3, 8, 3), _conv(8, 8, 5)]
-        super().__init__(openings, (8, 8), image_size=image_size, dropout=dropout)
+    def __init__(self, image_size: int = 256, dropout: float = 0.5, *, keras: bool = True) -> None:
+        openings: list[nn.Module] = [_conv(3, 8, 3, bias=keras), _conv(8, 8, 5, bias=keras)]
+        super().__init__(openings, (8, 8), image_size=image_size, dropout=dropout, keras=keras)
 
 
 class MesoInception4(_MesoNet):
@@ -94,18 +108,31 @@ class MesoInception4(_MesoNet):
     Args:
         image_size: Side of the face, in pixels, a multiple of 32.
         dropout: Rate before each of the two dense layers.
+        keras: As for `Meso4`; False also leaves the inception layers without activations.
     """
 
-    def __init__(self, image_size: int = 256, dropout: float = 0.5) -> None:
-        first = InceptionLayer(3, (1, 4, 4, 2))
-        second = InceptionLayer(first.out_channels, (2, 4, 4, 2))
+    def __init__(self, image_size: int = 256, dropout: float = 0.5, *, keras: bool = True) -> None:
+        first = InceptionLayer(3, (1, 4, 4, 2), keras=keras)
+        second = InceptionLayer(first.out_channels, (2, 4, 4, 2), keras=keras)
         widths = (first.out_channels, second.out_channels)
-        super().__init__([first, second], widths, image_size=image_size, dropout=dropout)
+        super().__init__(
+            [first, second], widths, image_size=image_size, dropout=dropout, keras=keras
+        )
 
 
-def _conv(in_channels: int, width: int, kernel: int, dilation: int = 1) -> nn.Sequential:
-    convolution = nn.Conv2d(in_channels, width, kernel, padding="same", dilation=dilation)
-    return nn.Sequential(convolution, nn.ReLU())
+def _plain(
+    in_channels: int, width: int, kernel: int, dilation: int = 1, *, bias: bool = False
+) -> nn.Sequential:
+    convolution = nn.Conv2d(
+        in_channels, width, kernel, padding="same", dilation=dilation, bias=bias
+    )
+    return nn.Sequential(convolution)
+
+
+def _conv(
+    in_channels: int, width: int, kernel: int, dilation: int = 1, *, bias: bool = True
+) -> nn.Sequential:
+    return _plain(in_channels, width, kernel, dilation, bias=bias).append(nn.ReLU())
 
 
 def _layer(opening: nn.Module, width: int, pool: int) -> nn.Sequential:

@@ -38,6 +38,7 @@ class TimmClassifier(nn.Module):
         image_size: Side of the face, in pixels, where the network's own is not wanted. Networks
             that take any size ignore it.
         dropout: Rate before the last layer.
+        settings: Further arguments of `timm.create_model`, such as `global_pool` or `in_chans`.
     """
 
     def __init__(
@@ -51,11 +52,14 @@ class TimmClassifier(nn.Module):
         pretrained: bool = False,
         image_size: int | None = None,
         dropout: float = 0.0,
+        settings: dict[str, Any] | None = None,
     ) -> None:
         if last_blocks < 1:
             raise ValueError(f"last_blocks must be at least 1, got {last_blocks}")
         super().__init__()
-        self.backbone = _backbone(name, pretrained=pretrained, image_size=image_size)
+        self.backbone = _backbone(
+            name, pretrained=pretrained, image_size=image_size, settings=settings or {}
+        )
         self.num_features = int(self.backbone.head_hidden_size)  # type: ignore[arg-type]
         self.unit_features = unit_features
         linear = nn.Linear(self.num_features, 1)
@@ -100,7 +104,9 @@ class TimmClassifier(nn.Module):
             _add_adapters(self.backbone, adapter_rank)
 
 
-def _backbone(name: str, *, pretrained: bool, image_size: int | None) -> nn.Module:
+def _backbone(
+    name: str, *, pretrained: bool, image_size: int | None, settings: dict[str, Any]
+) -> nn.Module:
     """Return the backbone of timm without its classifier."""
     import timm
 
@@ -108,10 +114,9 @@ def _backbone(name: str, *, pretrained: bool, image_size: int | None) -> nn.Modu
         near = difflib.get_close_matches(name, timm.list_models(), n=3)
         advice = f"Did you mean {' or '.join(near)}?" if near else "See timm.list_models()."
         raise ValueError(f"timm has no network {name!r}. {advice}")
-    settings: dict[str, Any] = {}
     config = timm.models.get_pretrained_cfg(name)
     if image_size is not None and config is not None and config.fixed_input_size:
-        settings["img_size"] = image_size
+        settings = {"img_size": image_size} | settings
     network: nn.Module = create_timm(name, pretrained=pretrained, num_classes=0, **settings)
     return network
 

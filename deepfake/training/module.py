@@ -1,7 +1,9 @@
 """The LightningModule that trains a network: it wires, and knows no data set."""
 
+import json
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -150,12 +152,17 @@ class FakeClassifier(LightningModule):
         if stage == "fit" and self.start_from is not None:
             from deepfake.checkpoints.loading import load_network
 
+            network, settings = load_network(Path(self.start_from))
             try:
-                self.network.load_state_dict(load_network(Path(self.start_from))[0].state_dict())
+                self.network.load_state_dict(network.state_dict())
             except RuntimeError as error:
+                advice = "Give the configuration that it was trained with."
+                if settings.network is not None:
+                    spec, recipe = json.dumps(settings.network), json.dumps(asdict(settings.recipe))
+                    advice = f"They fit `--model.network '{spec}' --data.recipe '{recipe}'`."
                 raise DeepfakeError(
                     f"The weights of {self.start_from} do not fit {type(self.network).__name__} "
-                    "with these arguments. Give the configuration that it was trained with."
+                    f"with these arguments. {advice}"
                 ) from error
 
     def on_fit_start(self) -> None:

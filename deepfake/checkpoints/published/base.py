@@ -1,6 +1,8 @@
 """What a published checkpoint becomes here."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 
@@ -21,6 +23,8 @@ class PublishedModel:
         licence: Licence of the published weights, as far as known.
         aggregation: The published way from face scores to a video's, a name in
             `deepfake.aggregation`.
+        frames: Crops that the network takes at once; 1 for single faces.
+        spec: `class_path` and `init_args` that build the network, where known.
     """
 
     name: str
@@ -30,3 +34,5 @@ class PublishedModel:
     output: str
     licence: str
     aggregation: str = "mean"
+    frames: int = 1
+    spec: Mapping[str, Any] | None = None

@@ -46,6 +46,23 @@ def split_qkv(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return split
 
 
+def fold_residuals(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors with each singular-value residual added to its main weight.
+
+    Effort (Yan et al., ICML 2025, https://arxiv.org/abs/2411.15633) keeps `weight_main` and trains
+    `U_residual` (O, R), `S_residual` (R,) and `V_residual` (R, I) beside it.
+    """
+    folded = {name: tensor for name, tensor in state.items() if "_residual" not in name}
+    for name in [name for name in folded if name.endswith(".weight_main")]:
+        layer, weight = name.removesuffix("weight_main"), folded.pop(name)
+        parts = [state.get(f"{layer}{part}_residual") for part in "USV"]
+        if all(part is not None for part in parts):
+            u, s, v = (part.double() for part in parts if part is not None)
+            weight = (weight.double() + (u * s) @ v).to(weight.dtype)
+        folded[f"{layer}weight"] = weight
+    return folded
+
+
 def load_strictly(
     network: nn.Module,
     state: Mapping[str, Tensor],

@@ -26,6 +26,9 @@ from deepfake.models.cvit import CViT
 from deepfake.recipe import InputRecipe
 from preprocessing.types import PreprocessOptions
 
+PREPROCESS = PreprocessOptions(  # 10 pixels of a face of 200
+    margin=0.05, crop="box", crop_size=UNSHRUNK
+)
 HEADS = 8
 TOKENS = 2  # class token and the one patch of a 7 x 7 map
 BATCH_ROWS = 32  # of the first version's position embedding
@@ -65,11 +68,7 @@ def load(state: Mapping[str, Tensor]) -> PublishedModel:
         name=name,
         network=network,
         recipe=InputRecipe(image_size=224),
-        preprocess=PreprocessOptions(
-            margin=0.05,  # 10 pixels of a face of 200
-            crop="box",
-            crop_size=UNSHRUNK,
-        ),
+        preprocess=PREPROCESS,
         output=(
             "column 0 minus column 1, positive where the published argmax says fake; the published "
             f"score is the sigmoid of each column{scored}; published with face_recognition and 10 "

@@ -1,5 +1,6 @@
 """Read a checkpoint that somebody published, recognise its network, and rebuild it here."""
 
+import difflib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -12,17 +13,16 @@ from deepfake.checkpoints.published import (
     convit,
     cross_efficient_vit,
     cvit,
-    deepfakebench,
-    deepware,
     efficient_vit,
     mesonet,
     polimi,
-    sbi,
-    selimsef,
 )
 from deepfake.checkpoints.published.base import PublishedModel
+from deepfake.checkpoints.published.card import all_cards, known_cards
 from deepfake.checkpoints.tensors import read_tensors
 from deepfake.errors import CheckpointError
+from preprocessing.options import options_from_dict
+from preprocessing.types import PreprocessOptions
 
 # Each has `matches(state)` and `load(state)`. The first that matches wins.
 FAMILIES: tuple[ModuleType, ...] = (
@@ -30,10 +30,6 @@ FAMILIES: tuple[ModuleType, ...] = (
     cross_efficient_vit,
     convit,
     cmt,
-    selimsef,
-    deepware,
-    sbi,
-    deepfakebench,
     polimi,
     cvit,
     mesonet,
@@ -60,15 +56,37 @@ def load_published(source: str | Path | Mapping[str, Tensor]) -> PublishedModel:
     else:
         name, contents = str(source), read_tensors(Path(source))
     state = _unwrap(contents, name)
+    cards = tuple(all_cards(None if isinstance(source, Mapping) else Path(source)))
     for candidate in _without_prefixes(state):
-        for family in FAMILIES:
+        for family in (*cards, *FAMILIES):
             if family.matches(candidate):
                 return cast("PublishedModel", family.load(candidate))
-    known = ", ".join(family.__name__.rpartition(".")[2] for family in FAMILIES)
+    modules = [family.__name__.rpartition(".")[2] for family in FAMILIES]
+    known = ", ".join(dict.fromkeys([*modules, *(card.name for card in cards)]))
     raise CheckpointError(
         f"{name} holds no network that is known here: {len(state)} tensors, beginning with "
         f"{', '.join(list(state)[:3])}. Known families of published checkpoints: {known}."
     )
+
+
+def published_crops(family: str) -> PreprocessOptions:
+    """Return how a published family cuts faces out of videos.
+
+    Args:
+        family: Its name, such as "sbi_efficientnet_b4" or "mesonet".
+
+    Raises:
+        CheckpointError: There is no such family.
+    """
+    modules = (efficient_vit, polimi, cvit, mesonet)
+    known = {module.__name__.rpartition(".")[2]: module.PREPROCESS for module in modules}
+    known |= {card.name: options_from_dict(dict(card.preprocess)) for card in known_cards()}
+    if family not in known:
+        near = [name for name in known if family in name]
+        near = near or difflib.get_close_matches(family, known, n=3)
+        advice = f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(known)}."
+        raise CheckpointError(f"No published recipe is called {family!r}. {advice}")
+    return known[family]
 
 
 def _unwrap(contents: Mapping[str, Any], name: str) -> Mapping[str, Tensor]:

@@ -17,6 +17,7 @@ from deepfake.models.mesonet import Meso4, MesoInception4
 from deepfake.recipe import InputRecipe
 from preprocessing.types import PreprocessOptions
 
+PREPROCESS = PreprocessOptions(margin=0.15, crop="aligned", crop_size=UNSHRUNK)
 NAME = re.compile(r"^(?:.*/)?(conv2d|batch_normalization|dense)(?:_(\d+))?/(\w+):0$")
 KINDS = {"kernel": "weight", "gamma": "weight", "beta": "bias", "bias": "bias"}
 STATISTICS = {"moving_mean": "running_mean", "moving_variance": "running_var"}
@@ -70,7 +71,7 @@ def load(state: Mapping[str, Tensor]) -> PublishedModel:
         recipe=InputRecipe(
             image_size=256, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), interpolation="nearest"
         ),
-        preprocess=PreprocessOptions(margin=0.15, crop="aligned", crop_size=UNSHRUNK),
+        preprocess=PREPROCESS,
         output=(
             "minus the published logit, whose sigmoid is P(real); published with faces found and "
             "aligned by face_recognition, here by MTCNN, with a margin chosen by eye"

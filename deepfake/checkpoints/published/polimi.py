@@ -25,6 +25,7 @@ RULES = (
     (r"^efficientnet\.", "backbone."),
     (r"^classifier\.", "head.1."),
 )
+PREPROCESS = PreprocessOptions(margin=0.2, crop="square", crop_size=UNSHRUNK)
 ATTENTION = "efficientnet.attconv.weight"
 
 
@@ -52,7 +53,7 @@ def load(state: Mapping[str, Tensor], *, padding: Padding = "input") -> Publishe
         name=name,
         network=network,
         recipe=InputRecipe(image_size=224),
-        preprocess=PreprocessOptions(margin=0.2, crop="square", crop_size=UNSHRUNK),
+        preprocess=PREPROCESS,
         output=(
             f"the published logit of fake, with the padding of efficientnet-pytorch {release}; "
             "published with BlazeFace and twice the margin above the face, here with MTCNN and "

@@ -15,6 +15,7 @@ from deepfake.data.sources.fake_av_celeb import FakeAVCeleb
 from deepfake.data.sources.ffiw import FFIW
 from deepfake.data.sources.folder import Folder, from_pattern, has_wildcard
 from deepfake.data.sources.kodf import KoDF
+from deepfake.data.sources.layout import known_layouts
 from deepfake.data.sources.table import Table, read_table
 from deepfake.data.sources.wild_deepfake import WildDeepfake
 from deepfake.errors import SourceError
@@ -25,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 # The first that matches is taken, so what any folder with videos satisfies comes last.
 SOURCES: tuple[VideoSource, ...] = (
+    *known_layouts(),
     FaceForensics(),
     DFDC(),
     DFDCPreview(),

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 import deepfake.models
+from benchmarks.networks import with_cards
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "networks.md"
 ROWS = [line for line in DOCUMENT.read_text(encoding="utf-8").splitlines() if line[:3] == "| `"]
@@ -28,6 +29,11 @@ def networks() -> dict[str, type[nn.Module]]:
             if public and hasattr(member, "forward_features"):
                 found[name] = member
     return found
+
+
+def test_the_table_of_cards_is_that_of_the_cards() -> None:
+    document = DOCUMENT.read_text(encoding="utf-8")
+    assert with_cards(document) == document, "run `python -m benchmarks.networks --cards`"
 
 
 def test_every_network_has_a_row() -> None:

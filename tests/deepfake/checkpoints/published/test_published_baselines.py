@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from deepfake.aggregation import by_name
-from deepfake.checkpoints.published import deepfakebench, deepware, polimi, sbi, selimsef
+from deepfake.checkpoints.published import polimi
 from deepfake.checkpoints.published.base import PublishedModel
+from deepfake.checkpoints.published.card import known_cards
 from deepfake.checkpoints.published.convert import fake_minus_real
 from deepfake.checkpoints.published.load import load_published
 from deepfake.errors import CheckpointError
@@ -193,18 +194,17 @@ def test_similar_networks_are_told_apart_by_prefix_and_head() -> None:
 
     b7 = state("encoder.conv_stem.weight", "fc.weight")
     winner = {f"module.{name}": tensor for name, tensor in b7.items()}
+    sbi = state("net._conv_stem.weight", "net._fc.bias", rows=2)
     candidates = {
-        deepware: b7,
-        selimsef: winner,
-        sbi: state("net._conv_stem.weight", "net._fc.weight", "net._fc.bias", rows=2),
-        deepfakebench: state(
-            "backbone.efficientnet._conv_stem.weight", "backbone.last_layer.weight", rows=2
-        ),
-        polimi: state("efficientnet._conv_stem.weight", "classifier.weight"),
+        "deepware_b7": b7,
+        "selimsef_b7": winner,
+        "sbi_efficientnet_b4": sbi | {"net._fc.weight": torch.zeros(2, 1792)},
+        "deepfakebench_efficientnet_b4": state("backbone.efficientnet._conv_stem.weight"),
+        "polimi": state("efficientnet._conv_stem.weight", "classifier.weight"),
     }
-    for family in candidates:
-        matching = [other for other, tensors in candidates.items() if family.matches(tensors)]
-        assert matching == [family]
+    families = {card.name: card.matches for card in known_cards()} | {"polimi": polimi.matches}
+    for name, tensors in candidates.items():
+        assert [family for family, matches in families.items() if matches(tensors)] == [name]
 
 
 def test_a_missing_tensor_is_named(auto_att: State, tmp_path: Path) -> None:

@@ -1,0 +1,231 @@
+"""Families of published checkpoints as cards: YAML that says all that a family is, without code.
+
+The project's own cards lie in `families`. A user's lies beside the weights: `theirs.yaml` beside
+`theirs.pth`. A file holds one card or a list of them; docs/extending.md names every entry.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from deepfake.aggregation import RULES
+from deepfake.checkpoints.loading import build
+from deepfake.checkpoints.published.base import PublishedModel
+from deepfake.checkpoints.published.convert import (
+    fake_minus_real,
+    fold_residuals,
+    load_strictly,
+    rename,
+)
+from deepfake.checkpoints.settings import recipe_from_dict
+from deepfake.errors import CheckpointError
+from preprocessing.options import options_from_dict
+
+FAMILIES = Path(__file__).parent / "families"
+SUFFIX = ".yaml"
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a family of published checkpoints is.
+
+    Args:
+        name: Of the family.
+        tensors: Names that a file of it has, each with its shape, in which None is any number; or
+            None for any shape.
+        network: `class_path` and `init_args` of one of this project's networks.
+        licence: Of the published weights.
+        output: What the published output is, in words.
+        rename: Pattern and replacement, or a list of replacements, applied in turn.
+        join: Tensors to be put under one another: the name's new part and the parts it replaces.
+        unused: Patterns of tensors that the published network holds and does not use.
+        head: The layer with two columns, by its name here; empty for networks of one logit.
+        fake: Which column is that of fake.
+        recipe: From a crop to the network's input.
+        preprocess: From a video to crops, as `PreprocessOptions`.
+        aggregation: The published rule from faces to a video.
+        clip: Frames that the network takes at once.
+        file: What the published file is called.
+        where: Where it is to be found, a repository or an address.
+        paper: Its address.
+        reported: Figures that its authors report, in words.
+    """
+
+    name: str
+    tensors: Mapping[str, Sequence[int | None] | None]
+    network: Mapping[str, Any]
+    licence: str
+    output: str
+    rename: Sequence[Sequence[Any]] = ()
+    join: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    unused: Sequence[str] = ()
+    head: str = ""
+    fake: int = 1
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    preprocess: Mapping[str, Any] = field(default_factory=dict)
+    aggregation: str = "mean"
+    clip: int = 1
+    file: str = ""
+    where: str = ""
+    paper: str = ""
+    reported: str = ""
+
+    def matches(self, state: Mapping[str, Tensor]) -> bool:
+        """Tell whether these are tensors of the family."""
+        return all(
+            name in state and (shape is None or _fits(state[name].shape, shape))
+            for name, shape in self.tensors.items()
+        )
+
+    def load(self, state: Mapping[str, Tensor]) -> PublishedModel:
+        """Return the network with its weights and the recipe.
+
+        Raises:
+            CheckpointError: A tensor is missing, unknown or of another shape.
+        """
+        network = build(self.network)
+        load_strictly(network, self._converted(state, network), family=self.name)
+        return PublishedModel(
+            name=self.name,
+            network=network,
+            recipe=recipe_from_dict(self.recipe),
+            preprocess=options_from_dict(dict(self.preprocess)),
+            output=self.output,
+            licence=self.licence,
+            aggregation=self.aggregation,
+            frames=self.clip,
+            spec=self.network,
+        )
+
+    def _converted(self, state: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
+        used = {
+            name: tensor
+            for name, tensor in state.items()
+            if not any(re.search(pattern, name) for pattern in self.unused)
+        }
+        tensors = _joined(_copied(fold_residuals(used), self.rename), self.join)
+        for kind in ("weight", "bias"):
+            name = f"{self.head}.{kind}"
+            if self.head and name in tensors:
+                if len(tensors[name]) != 2:
+                    raise CheckpointError(
+                        f"Not a {self.name} checkpoint: its head has {len(tensors[name])} columns, "
+                        "expected two, real and fake."
+                    )
+                tensors[name] = fake_minus_real(tensors[name], fake=self.fake)
+        own = network.state_dict()
+        for name, tensor in tensors.items():
+            if name in own and _squeezed(tensor) == _squeezed(own[name]):
+                tensors[name] = tensor.reshape(own[name].shape)
+        return tensors
+
+
+def _fits(shape: torch.Size, wanted: Sequence[int | None]) -> bool:
+    return len(shape) == len(wanted) and all(
+        side in (None, found) for found, side in zip(shape, wanted, strict=True)
+    )
+
+
+def _squeezed(tensor: Tensor) -> list[int]:
+    return [side for side in tensor.shape if side != 1]
+
+
+def _copied(state: Mapping[str, Tensor], rules: Sequence[Sequence[Any]]) -> dict[str, Tensor]:
+    """Return the tensors under new names; where a rule has several replacements, under each."""
+    tensors = dict(state)
+    for pattern, replacement in rules:
+        targets = [replacement] if isinstance(replacement, str) else replacement
+        tensors = {
+            name: tensor
+            for target in targets
+            for name, tensor in rename(tensors, [(pattern, target)]).items()
+        }
+    return tensors
+
+
+def _joined(state: dict[str, Tensor], parts: Mapping[str, Sequence[str]]) -> dict[str, Tensor]:
+    """Return the tensors with those that differ in a part of their name under one another."""
+    for whole, pieces in parts.items():
+        for first in [name for name in state if pieces[0] in name]:
+            names = [first.replace(pieces[0], piece) for piece in pieces]
+            if all(name in state for name in names):
+                joined = torch.cat([state.pop(name) for name in names])
+                state[first.replace(pieces[0], whole)] = joined
+    return state
+
+
+@cache
+def known_cards() -> tuple[Card, ...]:
+    """Return the project's own cards."""
+    return tuple(card for path in sorted(FAMILIES.glob("*" + SUFFIX)) for card in read_cards(path))
+
+
+def cards_beside(checkpoint: Path) -> tuple[Card, ...]:
+    """Return the cards that a user has put beside a checkpoint.
+
+    Raises:
+        CheckpointError: The file there is not a card.
+    """
+    path = checkpoint.with_suffix(SUFFIX)
+    return read_cards(path) if path.is_file() and path != checkpoint else ()
+
+
+def read_cards(path: Path) -> tuple[Card, ...]:
+    """Return the cards of a YAML file.
+
+    Raises:
+        CheckpointError: It is not YAML, or an entry is unknown, missing or wrong.
+    """
+    import yaml
+
+    try:
+        contents = yaml.load(path.read_text(encoding="utf-8"), _loader())
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise CheckpointError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    entries = contents if isinstance(contents, list) else [contents]
+    return tuple(_card(entry, f"{path}") for entry in entries)
+
+
+def _loader() -> Any:  # noqa: ANN401
+    import yaml
+
+    return getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def _card(entry: object, place: str) -> Card:
+    names = {item.name for item in fields(Card)}
+    needed = ("name", "tensors", "network", "licence", "output")
+    try:
+        if not isinstance(entry, Mapping):
+            raise TypeError(f"a card is a mapping, found {type(entry).__name__}")
+        unknown, missing = (
+            sorted(map(str, set(entry) - names)),
+            [n for n in needed if n not in entry],
+        )
+        if unknown or missing:
+            raise ValueError(f"unknown entries {unknown}, missing entries {missing}")
+        card = Card(**entry)
+        if not card.tensors or card.fake not in (0, 1) or card.aggregation not in RULES:
+            raise ValueError("tensors must name one, fake is 0 or 1, aggregation is a known rule")
+        for pattern in (*card.unused, *(rule[0] for rule in card.rename)):
+            re.compile(pattern)
+        recipe_from_dict(card.recipe)
+        options_from_dict(dict(card.preprocess))
+    except (TypeError, ValueError, KeyError, IndexError, AttributeError, re.error) as error:
+        raise CheckpointError(
+            f"{place} is not a card of published weights: {error}. See docs/extending.md."
+        ) from error
+    return card
+
+
+def all_cards(checkpoint: Path | None) -> Iterator[Card]:
+    """Yield a user's cards beside a checkpoint, then the project's."""
+    if checkpoint is not None:
+        yield from cards_beside(checkpoint)
+    yield from known_cards()
