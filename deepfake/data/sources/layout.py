@@ -1,6 +1,5 @@
 """Data sets that a few lines of `layouts.yaml` describe: by paths, or by a table beside them."""
 
-import csv
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -10,18 +9,19 @@ from typing import Any
 
 from deepfake.data.sources.base import (
     OfficialCount,
-    SourceError,
+    bare,
     by_key,
+    check_list,
     is_video,
-    read_json,
     read_lines,
-    walk,
 )
+from deepfake.data.sources.texts import read_csv, read_json
+from deepfake.errors import SourceError
 from preprocessing.types import Label, Split, Video
+from preprocessing.video.files import walk
 
 LAYOUTS = Path(__file__).with_name("layouts.yaml")
 SPLITS: dict[str, Split] = {"train": "train", "val": "val", "test": "test", "validation": "val"}
-SPLITS |= {"Train": "train", "Test": "test"}
 
 
 class Layout:
@@ -68,7 +68,9 @@ class Layout:
 
     def _by_path(self, root: Path) -> Iterator[Video]:
         parts = [(re.compile(part["path"]), part) for part in self.entry["parts"]]
-        tested = {line.split()[-1] for line in read_lines(root / self.entry.get("tests", "_"))}
+        listed = root / self.entry.get("tests", "_")
+        tested = {bare(line.split()[-1]) for line in read_lines(listed)}
+        fits = videos = 0
         for path in filter(is_video, walk(root)):
             place = path.relative_to(root)
             for pattern, part in parts:
@@ -76,9 +78,12 @@ class Layout:
                 if match is not None:
                     given: Split | None = None
                     if tested:
-                        given = "test" if place.as_posix() in tested else "train"
+                        given = "test" if bare(place.as_posix()) in tested else "train"
+                    fits, videos = fits + (given == "test"), videos + 1
                     yield self._video(path, part, match.groupdict(), given)
                     break
+        if tested:
+            check_list(listed, fits=fits, videos=videos)
 
     def _by_table(self, root: Path) -> Iterator[Video]:
         sides = self._sides(root)
@@ -112,7 +117,9 @@ class Layout:
     ) -> Video:
         label = _label(part["label"], values)
         people = tuple(_filled(text, values, path) for text in part.get("identities", ()))
-        side = SPLITS.get(_filled(part.get("split", "{split}"), {"split": ""} | {**values}, path))
+        side = SPLITS.get(
+            _filled(part.get("split", "{split}"), {"split": ""} | {**values}, path).lower()
+        )
         sided = {sides[who] for who in people if who in sides} if sides else set()
         source = part.get("source")
         name = _filled(part["name"], values, path)
@@ -152,16 +159,14 @@ def _filled(template: str, values: Mapping[str, str], place: Path) -> str:
 
 
 def _rows(file: Path) -> list[dict[str, str]]:
+    """Return the rows of a table; the names of a CSV's columns are in small letters."""
     if file.suffix == ".json":
-        rows = read_json(file)
-        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        entries = read_json(file, list)
+        if not all(isinstance(entry, dict) for entry in entries):
             raise SourceError(f"{file} is not a list of entries. Download it again.")
-        return [{key: str(value) for key, value in row.items()} for row in rows]
-    with file.open(encoding="utf-8-sig", newline="", errors="replace") as text:
-        return [
-            {str(key).strip(): str(value or "").strip() for key, value in row.items()}
-            for row in csv.DictReader(text)
-        ]
+        return [{key: str(value) for key, value in entry.items()} for entry in entries]
+    header, rows = read_csv(file)
+    return [dict(zip(header, map(str.strip, values), strict=False)) for _, values in rows]
 
 
 @cache

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from deepfake.data.sources import find_source, find_videos, summary
-from deepfake.data.sources.base import SourceError
 from deepfake.data.sources.layout import known_layouts
+from deepfake.errors import SourceError
 from preprocessing.types import Video
 
 
@@ -127,7 +127,7 @@ def test_av_deepfake1m_labels_the_picture(tmp_path: Path) -> None:
     }  # fmt: skip
     assert {video.identities for video in videos.values()} == {("id0",)}
     (root / "val_metadata.json").write_text("{}")
-    with pytest.raises(SourceError, match="not a list"):
+    with pytest.raises(SourceError, match="must hold a list"):
         find_videos(root)
 
 
@@ -141,7 +141,7 @@ def test_deepfake_eval_2024(tmp_path: Path) -> None:
     found = {v.path.stem: (v.label, v.split) for v in videos.values()}
     assert found == {"a": (1, "test"), "b": (0, "train")}
     table.write_text("File,Truth\na.mp4,Fake\n")
-    with pytest.raises(SourceError, match="no column 'Filename'"):
+    with pytest.raises(SourceError, match="no column 'filename'"):
         find_videos(root)
 
 
