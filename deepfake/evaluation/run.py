@@ -7,9 +7,11 @@
 import logging
 import re
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+
+import pyarrow as pa
 
 from deepfake import __version__
 from deepfake.checkpoints.loading import WEIGHTS, Checkpoint, load
@@ -33,7 +35,14 @@ from deepfake.evaluation.faces import (
     to_row,
 )
 from deepfake.evaluation.robustness import score_damaged
-from deepfake.evaluation.scores import Judge, ScoreRow, Scores, read_scores, write_scores
+from deepfake.evaluation.scores import (
+    Judge,
+    ScoreRow,
+    Scores,
+    read_scores,
+    score_table,
+    write_scores,
+)
 from preprocessing.crops.manifest import read_table
 from preprocessing.types import FaceCrop, Split
 
@@ -92,7 +101,7 @@ def run(
     if protocol is not None:
         measured = of_protocol(measured, find_protocol(protocol), split)
         split = None  # its sides, not the run's
-    rows: list[ScoreRow] = []
+    tables: list[pa.Table] = []
     judges: dict[str, Judge] = {}
     embedded: list[EmbeddedFace] = []
     failures = 0
@@ -102,14 +111,16 @@ def run(
         judges[name] = Judge(fitted, checkpoint.aggregation, checkpoint.sha256)
         chosen = _of_split(measured, split, name, checkpoint)
         groups = group_names(crop for _, crops, empty in chosen for crop in [*crops, *empty])
-        rows += _score(name, checkpoint, chosen, groups)
+        tables.append(score_table(_score(name, checkpoint, chosen, groups)))
         if robustness:
             damaged, failed = _damage(name, checkpoint, chosen, groups)
-            rows += damaged
+            tables.append(score_table(damaged))
             failures += failed
         embedded += _embed(name, checkpoint, chosen)
         write_embedding(out / EMBEDDING, embedded)
-        write_scores(out / SCORES, rows, judges)  # each time, so that no finished one is lost
+        write_scores(
+            out / SCORES, pa.concat_tables(tables), judges
+        )  # each time, so that no finished one is lost
     return read_scores(out / SCORES), failures
 
 
@@ -198,8 +209,7 @@ def _load(paths: Sequence[Path | None], device: str) -> dict[str, Checkpoint]:
 
 def _score(
     name: str, checkpoint: Checkpoint, folders: Sequence[Folder], groups: Mapping[str, str]
-) -> list[ScoreRow]:
-    rows = []
+) -> Iterator[ScoreRow]:
     with progress_bar() as bar:
         total = sum(len(crops) for _, crops, _ in folders)
         task = bar.add_task(f"{name}: faces", total=total, rate="")
@@ -219,11 +229,9 @@ def _score(
                 found[crop.path] = (looks[0], looks[1], looks[2])
                 bar.advance(task)
             cache.add(found)
-            rows += [to_row(crop, name, groups[crop.video]) for crop in empty]
-            rows += [
-                to_row(crop, name, groups[crop.video], cache.known[crop.path]) for crop in crops
-            ]
-    return rows
+            yield from (to_row(crop, name, groups[crop.video]) for crop in empty)
+            for crop in crops:
+                yield to_row(crop, name, groups[crop.video], cache.known[crop.path])
 
 
 def _embed(name: str, checkpoint: Checkpoint, folders: Sequence[Folder]) -> list[EmbeddedFace]:

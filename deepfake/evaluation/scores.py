@@ -8,6 +8,7 @@ the file's metadata.
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ VERSION_KEY = b"deepfake.scores_version"
 JUDGES_KEY = b"deepfake.judges"
 UNDAMAGED = "none"  # the damage of undamaged frames that a drop is measured from
 NAN = float("nan")
+CHUNK = 20_000  # rows that are objects at a time
 
 SCHEMA = pa.schema(
     [
@@ -172,17 +174,26 @@ class Scores:
     judges: Mapping[str, Judge]
 
 
-def write_scores(path: Path, rows: Iterable[ScoreRow], judges: Mapping[str, Judge]) -> None:
+def score_table(rows: Iterable[ScoreRow]) -> pa.Table:
+    """Return rows as columns; only some thousands at a time are objects."""
+    left, parts = iter(rows), [SCHEMA.empty_table()]
+    while some := list(islice(left, CHUNK)):
+        columns = {name: [getattr(row, name) for row in some] for name in SCHEMA.names}
+        parts.append(pa.Table.from_pydict(columns, schema=SCHEMA))
+    return pa.concat_tables(parts)
+
+
+def write_scores(
+    path: Path, rows: pa.Table | Iterable[ScoreRow], judges: Mapping[str, Judge]
+) -> None:
     """Write `scores.parquet`, sorted, so that a video's rows are neighbours."""
-    kept = list(rows)
-    columns = {field.name: [getattr(row, field.name) for row in kept] for field in SCHEMA}
+    table = rows if isinstance(rows, pa.Table) else score_table(rows)
     stored = {name: judge.to_dict() for name, judge in judges.items()}
     metadata = {VERSION_KEY: str(VERSION).encode(), JUDGES_KEY: json.dumps(stored).encode()}
-    table = pa.Table.from_pydict(columns, schema=SCHEMA.with_metadata(metadata))
     order = ("checkpoint", "damage", "level", "dataset", "video", "track", "frame")
     table = table.sort_by([(name, "ascending") for name in order])
     path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(table, path, compression="zstd")
+    pq.write_table(table.replace_schema_metadata(metadata), path, compression="zstd")
 
 
 def read_scores(path: Path) -> Scores:

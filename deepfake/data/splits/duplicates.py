@@ -23,7 +23,7 @@ MAX_BITS = 58
 SEVERAL, FEW_BITS = 3, 40  # with fewer crops than several, chance has to be kept out by each
 FLAT = 4.0  # grey levels: below this deviation a crop is a plain surface and its hash is noise
 APART = 0.1  # of the crop's longer side; eyes nearer to each other place a face badly
-AROUND = 0.3  # kept around an aligned face, as a fraction of its side
+AROUND = 0.5  # kept around an aligned face, as a fraction of its side
 CROWD = 2000  # a value of a band that more crops share than this tells nothing
 BITS_OF_BYTE = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(axis=1)
 
@@ -142,20 +142,24 @@ def face_hash(image: Image, points: NDArray[np.float32]) -> NDArray[np.uint8] | 
         image: A crop (H, W) or (H, W, 3).
         points: Five landmarks in its pixels (5, 2).
     """
-    side = 4 * SIDE
-    if float(np.linalg.norm(points[1] - points[0])) >= APART * max(image.shape[:2]):
-        matrix = alignment(points, side, AROUND)
-        shrink = 2 * float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
-        if shrink < 1:  # warping looks at four pixels only
-            image = np.asarray(
-                cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA),
-                np.uint8,
-            )
-            matrix[:, :2] /= shrink
-        warped = cv2.warpAffine(image, matrix, (side, side), borderMode=cv2.BORDER_REPLICATE)
-        image = np.asarray(warped, dtype=np.uint8)
-    found = [perceptual_hash(one) for one in (image, np.ascontiguousarray(image[:, ::-1]))]
+    mirrored = points[[1, 0, 2, 4, 3]] * np.float32([-1, 1]) + np.float32([image.shape[1] - 1, 0])
+    upright, mirror = _upright(image, points), _upright(image[:, ::-1], mirrored)
+    found = [perceptual_hash(one) for one in (upright, mirror)]
     return None if found[0] is None or found[1] is None else np.concatenate([found[0], found[1]])
+
+
+def _upright(image: Image, points: NDArray[np.float32]) -> Image:
+    image = np.ascontiguousarray(image)
+    if float(np.linalg.norm(points[1] - points[0])) < APART * max(image.shape[:2]):
+        return image
+    matrix = alignment(points, 4 * SIDE, AROUND)
+    shrink = 2 * float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
+    if shrink < 1:  # warping looks at four pixels only
+        small = cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+        image = np.asarray(small, dtype=np.uint8)
+        matrix[:, :2] /= shrink
+    warped = cv2.warpAffine(image, matrix, (4 * SIDE,) * 2, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(warped, dtype=np.uint8)
 
 
 def hash_all(crops: Iterable[tuple[str, Image, NDArray[np.float32]]]) -> dict[str, Hashes]:

@@ -320,16 +320,16 @@ TRUE_POINTS = np.array([[22, 28], [42, 28], [32, 39], [24, 50], [40, 50]], dtype
 def test_hash_of_a_face_outlives_turning_scaling_and_cutting_it_otherwise() -> None:
     apart = []
     for i in range(20):
-        image, points = picture(f"{i}", 96), TRUE_POINTS * 1.5
-        turn = cv2.getRotationMatrix2D((48, 48), 9.0, 1.6)
-        turned = np.asarray(cv2.warpAffine(image, turn, (140, 150), borderMode=1), np.uint8)
+        image, points = picture(f"{i}", 224), TRUE_POINTS * 1.5 + 64
+        turn = cv2.getRotationMatrix2D((112, 112), 9.0, 1.4) + np.array([[0, 0, 56], [0, 0, 64]])
+        turned = np.asarray(cv2.warpAffine(image, turn, (336, 350), borderMode=1), np.uint8)
         moved = (points @ turn[:, :2].T + turn[:, 2]).astype(np.float32)
         first, second = face_hash(image, points), face_hash(turned, moved)
         assert first is not None
         assert second is not None
         assert distance(first[None, :32], second[None, :32]).item() <= MAX_BITS
         mirrored = image[:, ::-1].copy()
-        swapped = points[[1, 0, 2, 4, 3]] * np.float32([-1, 1]) + np.float32([95, 0])
+        swapped = points[[1, 0, 2, 4, 3]] * np.float32([-1, 1]) + np.float32([223, 0])
         third = face_hash(mirrored, swapped)
         assert third is not None
         assert distance(first[None, 32:], third[None, :32]).item() <= MAX_BITS
