@@ -337,6 +337,8 @@ def describe(verdict: "Verdict", *, alone: bool = True) -> str:
     if verdict.reason:
         lines.append(f"  {verdict.reason}")
     lines += [f"  {line}" for line in in_lines(verdict, long=alone)]
+    if verdict.likelihood_ratio is not None:
+        lines.append(f"  whatever the share of fakes: {verdict.likelihood_ratio}")
     stride = verdict.provenance.get("frames_thinned", 1)
     if stride != 1:
         lines.append(f"  one of {stride} frames was kept, to hold memory")

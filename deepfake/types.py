@@ -10,6 +10,8 @@ from preprocessing.types import Box
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from deepfake.evaluation.likelihood import LikelihoodRatio
+
 VERDICT_VERSION = 2
 VerdictLabel = Literal["real", "fake", "undecided"]
 
@@ -102,6 +104,8 @@ class Verdict:
         intervals: When people look fake, by person and time; see `deepfake.timeline`.
         real_below: Scores below are called real; None where none is.
         fake_from: Scores from here up are called fake; None where none is.
+        likelihood_ratio: How much more probable the score is of fakes than of reals, whatever the
+            share of fakes; None where the calibration does not know.
     """
 
     video: str
@@ -116,6 +120,7 @@ class Verdict:
     intervals: tuple[Interval, ...] = ()
     real_below: float | None = None
     fake_from: float | None = None
+    likelihood_ratio: "LikelihoodRatio | None" = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the verdict as plain JSON types, with the version of their layout."""

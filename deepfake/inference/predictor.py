@@ -154,6 +154,7 @@ class VideoPredictor:
             ),
             real_below=calibration.low,
             fake_from=calibration.high,
+            likelihood_ratio=None if raw is None else calibration.likelihood_ratio(raw),
         )
 
     def timelines(self, faces: Sequence[FaceScore], extraction: Extraction) -> tuple[Timeline, ...]:
