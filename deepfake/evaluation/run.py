@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from deepfake import __version__
-from deepfake.checkpoints.loading import WEIGHTS, Checkpoint, load
+from deepfake import __version__, checkpoints
+from deepfake.checkpoints.loading import DEFAULT, WEIGHTS, Checkpoint
 from deepfake.cli.console import progress_bar
 from deepfake.data.protocols import find_protocol
 from deepfake.data.shards.read import read_records
@@ -50,7 +50,8 @@ logger = logging.getLogger(__name__)
 
 Folder = tuple[Path, list[FaceCrop], list[FaceCrop]]
 SCORES = "scores.parquet"
-DEFAULT_OUT = Path("runs/evaluation")
+RUNS = Path("runs")
+DEFAULT_OUT = RUNS / "evaluation"
 
 
 def evaluate(
@@ -87,7 +88,7 @@ def evaluate(
 
 
 def run(
-    checkpoints: Sequence[Path | None],
+    given: Sequence[Path | None],
     folders: Sequence[Path],
     *,
     out: Path,
@@ -105,7 +106,7 @@ def run(
     judges: dict[str, Judge] = {}
     embedded: list[EmbeddedFace] = []
     failures = 0
-    for name, checkpoint in _load(checkpoints, device).items():
+    for name, checkpoint in _load(given, device).items():
         found = checkpoint.calibration
         fitted = found if found.reals or found.method != "none" else None
         judges[name] = Judge(fitted, checkpoint.aggregation, checkpoint.sha256)
@@ -171,7 +172,7 @@ def _warn_of_copies(
     folders: Sequence[Folder], name: str, file: Path, told: Collection[str]
 ) -> None:
     """Say which videos look like some that the checkpoint was trained with, under other names."""
-    known = read_known(file.with_name(KNOWN) if file.is_file() else WEIGHTS / KNOWN)
+    known = read_known(WEIGHTS / KNOWN if file == Path(DEFAULT) else file.with_name(KNOWN))
     for folder, crops, _ in folders if known else ():
         measured = {crop.video for crop in crops}.difference(told)
         hashes = crop_hashes(sample_rows(read_table(folder)), folder)
@@ -193,12 +194,12 @@ def _load(paths: Sequence[Path | None], device: str) -> dict[str, Checkpoint]:
     """Load checkpoints under short names: "folder/file", "name/seed1/file" of a run with seeds."""
     found: dict[str, Checkpoint] = {}
     for path in paths:
-        checkpoint = load(path, device=device)
+        checkpoint = checkpoints.load(path, device=device)
         file = Path(checkpoint.name)
         folder = file.resolve().parent if file.parent.name == "latest" else file.parent
-        seeded = re.fullmatch(r"seed\d+", folder.name)
-        run = f"{folder.parent.name}/{folder.name}" if seeded else folder.name
-        name = short = f"{run}/{file.stem}".lstrip("/")
+        above = folder.parent.name if re.fullmatch(r"seed\d+", folder.name) else ""
+        parts = (above if above != RUNS.name else "", folder.name, file.stem)
+        name = short = "/".join(part for part in parts if part)
         number = 1
         while name in found:
             number += 1
