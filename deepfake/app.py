@@ -15,7 +15,7 @@ def parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="python -m deepfake.app",
         description="Serve a page on which clips are judged. It asks nothing of other servers, "
-        "and removes each clip after its verdict.",
+        "and removes clips and verdicts after 15 minutes.",
     )
     add = parser.add_argument
     add("--checkpoint", type=Path, action="append", default=[], help="to choose from; repeatable")

@@ -83,4 +83,5 @@ def moments(intervals: Sequence[Interval]) -> str:
 
 def about(checkpoint: Checkpoint) -> list[str]:
     """Return what is known of a model beside its card: its note, and its calibration's worth."""
-    return [text for text in (checkpoint.note, checkpoint.calibration.limits()) if text]
+    note = checkpoint.note.replace("see MODEL_CARD.md", "see its card below")
+    return [text for text in (note, checkpoint.calibration.limits()) if text]

@@ -1,6 +1,8 @@
 """One clip judged for the web page, its files, and their removal. Knows nothing of Gradio."""
 
+import html
 import json
+import re
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -13,6 +15,8 @@ from deepfake.checkpoints.loading import DEFAULT, DEFAULT_MODEL, LATEST, load
 from deepfake.errors import DeepfakeError, VideoError
 from deepfake.inference import VideoPredictor
 from deepfake.inference.worker import Clip, look
+from deepfake.report import words
+from deepfake.report.advice import kind, steps
 from deepfake.report.verdict_page import file_stem, verdict_page
 from deepfake.types import Verdict
 from preprocessing.limits import Limits
@@ -22,8 +26,30 @@ from preprocessing.workers.sandbox import check_supported
 KEPT_S = 900.0  # how long a verdict can be downloaded
 TIMEOUT_S = 900.0
 KEPT_CHECKPOINTS = 2
+HEADLINE = "headline.txt"
 
 Progress = Callable[[float, str], object]
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How a clip is to be judged.
+
+    Args:
+        checkpoint: A path, or "default".
+        rule: From faces to a verdict; None takes the checkpoint's.
+        start_s: Begin of the span looked at, in seconds.
+        end_s: Its end; None for the end of the clip.
+        frames: To look at; None takes the checkpoint's.
+        person: The only one to judge, from 1; None for all.
+    """
+
+    checkpoint: str
+    rule: str | None = None
+    start_s: float = 0.0
+    end_s: float | None = None
+    frames: int | None = None
+    person: int | None = None
 
 
 @dataclass(frozen=True)
@@ -31,13 +57,17 @@ class Judged:
     """A verdict and its files.
 
     Args:
-        verdict: Of the clip, under its own name without folders.
+        id: To find it again.
+        name: Of the clip.
+        headline: The verdict in words, as HTML.
         page: The report as text, complete in itself.
         report: The same as a file.
         verdict_json: The verdict as a file.
     """
 
-    verdict: Verdict
+    id: str
+    name: str
+    headline: str
     page: str
     report: Path
     verdict_json: Path
@@ -57,51 +87,64 @@ class Jobs:
         self.sandbox = _has_sandbox()
         self._predictor = lru_cache(KEPT_CHECKPOINTS)(VideoPredictor.from_checkpoint)
 
-    def judge(
-        self, clip: Path, checkpoint: str, rule: str | None, progress: Progress = lambda *_: None
-    ) -> Judged:
-        """Return the verdict on a clip; an uploaded clip is removed in any case.
+    def judge(self, clip: Path, wish: Wish, progress: Progress = lambda *_: None) -> Judged:
+        """Return the verdict on a clip; it stays, to be judged again, until it is old.
 
         Args:
-            clip: The file; removed if it lies in `folder`.
-            checkpoint: A path, or "default".
-            rule: From faces to a verdict; None takes the checkpoint's.
+            clip: The file; one in `folder` that cannot be judged is removed at once.
+            wish: How.
             progress: Told the part that is done, in [0, 1], and what goes on.
 
         Raises:
             DeepfakeError: The clip or the checkpoint cannot be used.
         """
-        try:
-            self.remove_old()
-            progress(0.05, "Loading the model")
-            predictor = VideoPredictor(self._predictor(checkpoint).checkpoint, aggregation=rule)
-            progress(0.2, "Looking for faces")
-            task = Clip(
-                clip, predictor.options, predictor.checkpoint.recipe, 0.0, None, limits=self.limits
-            )
-            (outcome,) = run_local(
-                look, [task], workers=1, timeout_s=TIMEOUT_S, sandbox=self.sandbox
-            )
-            if outcome.result is None:
-                reason = outcome.reason.replace(str(clip), clip.name)
-                raise VideoError(f"{clip.name} cannot be judged: {reason}")
-            progress(0.7, "Scoring faces")
-            verdict = replace(predictor.judge(clip, outcome.result), video=clip.name)
-            progress(0.9, "Writing the report")
-            page = verdict_page(verdict, outcome.result, predictor, clip=clip)
-            return self._write(verdict, page)
-        finally:
+        self.remove_old()
+        if not clip.is_file():
+            raise VideoError(f"{clip.name} is not here any more: drop it again.")
+        progress(0.05, "Loading the model")
+        predictor = VideoPredictor(
+            self._predictor(wish.checkpoint).checkpoint,
+            aggregation=wish.rule,
+            frames=wish.frames,
+            only_person=wish.person,
+        )
+        progress(0.2, "Looking for faces")
+        span = (wish.start_s, wish.end_s)
+        recipe = predictor.checkpoint.recipe
+        task = Clip(clip, predictor.options, recipe, *span, limits=self.limits)
+        (outcome,) = run_local(look, [task], workers=1, timeout_s=TIMEOUT_S, sandbox=self.sandbox)
+        if outcome.result is None:
             self.remove_upload(clip)
+            reason = outcome.reason.replace(str(clip), clip.name).removeprefix(f"{clip.name} ")
+            raise VideoError(f"{clip.name} cannot be judged: {reason}")
+        progress(0.7, "Scoring faces")
+        verdict = replace(predictor.judge(clip, outcome.result), video=clip.name)
+        progress(0.9, "Writing the report")
+        page = verdict_page(verdict, outcome.result, predictor, clip=clip)
+        return self._write(verdict, page)
 
     def _write(self, verdict: Verdict, page: str) -> Judged:
         folder = self.folder / f"result-{uuid4().hex}"
         folder.mkdir(mode=0o700)
         stem = file_stem(verdict)
-        report, verdict_json = folder / f"{stem}.html", folder / f"{stem}.json"
-        report.write_text(page, encoding="utf-8")
+        (folder / f"{stem}.html").write_text(page, encoding="utf-8")
         text = json.dumps(verdict.to_dict(), indent=2, allow_nan=False)
-        verdict_json.write_text(text + "\n", encoding="utf-8")
-        return Judged(verdict, page, report, verdict_json)
+        (folder / f"{stem}.json").write_text(text + "\n", encoding="utf-8")
+        (folder / HEADLINE).write_text(headline(verdict), encoding="utf-8")
+        found = self.find(folder.name)
+        assert found is not None
+        return found
+
+    def find(self, result: str) -> Judged | None:
+        """Return what was judged before by its id; None where it is too old."""
+        folder = self.folder / result
+        if not re.fullmatch(r"result-[0-9a-f]{32}", result) or not folder.is_dir():
+            return None
+        (report,), (verdict_json,) = folder.glob("*.html"), folder.glob("*.json")
+        name: str = json.loads(verdict_json.read_bytes())["video"]
+        words = (folder / HEADLINE).read_text(encoding="utf-8")
+        page = report.read_text(encoding="utf-8")
+        return Judged(result, name, words, page, report, verdict_json)
 
     def remove_upload(self, clip: Path) -> None:
         """Remove a clip that was uploaded, with the folder made for it."""
@@ -109,10 +152,23 @@ class Jobs:
             shutil.rmtree(clip.parent, ignore_errors=True)
 
     def remove_old(self, kept_s: float = KEPT_S) -> None:
-        """Remove results that are older than so many seconds."""
-        for folder in self.folder.glob("result-*"):
-            if time.time() - folder.stat().st_mtime > kept_s:
+        """Remove results and uploads that are older than so many seconds."""
+        for folder in self.folder.iterdir():
+            if folder.is_dir() and time.time() - folder.stat().st_mtime > kept_s:
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def headline(verdict: Verdict) -> str:
+    """Return a verdict in words, as HTML."""
+    said = kind(verdict) if verdict.score is None else f"score {verdict.shown(verdict.score)}"
+    title = words.HEADLINES["" if verdict.score is None else verdict.label]
+    helps = "".join(f"<li>{html.escape(step)}</li>" for step in steps(verdict) if kind(verdict))
+    return (
+        f'<div class="verdict {verdict.label}" role="status">'
+        f"<strong>{html.escape(title)}</strong>"
+        f"{html.escape(Path(verdict.video).name)}: {html.escape(verdict.label)}, {said}; "
+        f"{verdict.limits}. {html.escape(verdict.reason)}{helps and f'<ul>{helps}</ul>'}</div>"
+    )
 
 
 def checkpoint_choices(asked: Sequence[Path]) -> list[str]:

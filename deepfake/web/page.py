@@ -1,22 +1,24 @@
 """The page itself, made of Gradio's parts; asks nothing of other servers."""
 
+import argparse
 import html
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from deepfake.aggregation import RULES
+from deepfake.cli.console import seconds
 from deepfake.errors import DeepfakeError
-from deepfake.report import words
-from deepfake.report.advice import kind, steps
-from deepfake.types import Verdict
-from deepfake.web.jobs import Jobs
+from deepfake.web.jobs import Jobs, Judged, Wish
+from preprocessing.video.files import IMAGE_SUFFIXES
 
 OWN_RULE = "as the checkpoint says"
 SAMPLES = Path(__file__).parents[2] / "samples"
+SHOWN = 4  # clips with a player
 WAITING = 16  # jobs in the queue; more are told to come later
-CHECK_S, CACHE_S = 300, 1800  # how often Gradio looks for old files, and how old they get
+CHECK_S, CACHE_S = 300, 900  # how often Gradio looks for old files, and how old they get
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
     "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; media-src 'self' blob:; "
@@ -26,11 +28,17 @@ CSS = """
 .verdict { padding: 0.8rem 1rem; border-left: 0.5rem solid #6b7280; font-size: 1.15rem; }
 .verdict.fake { border-color: #b91c1c; } .verdict.real { border-color: #15803d; }
 .verdict strong { font-size: 1.5rem; display: block; }
-iframe.report { width: 100%; height: 75vh; border: 1px solid #9ca3af; background: white; }
+.verdict + .verdict { margin-top: 0.6rem; }
+.verdict.error { border-color: #6b7280; font-size: 1rem; }
+.verdict ul { margin: 0.4rem 0 0 1.2rem; font-size: 1rem; list-style: disc; }
+.previews { display: flex; gap: 0.5rem; flex-wrap: wrap; }
+.preview { max-height: 12rem; max-width: 100%; }
+#verdict { min-height: 10rem; }
+iframe.report { width: 100%; height: 75vh; border: 0; background: white; }
 """
 
 
-Answer = tuple[str, str, Any, Any, None]  # headline, report, its file, JSON file, no clip
+Answer = tuple[str, Any, str, Any, Any, list[str]]  # headlines, choice, report, two files, ids
 
 
 class ContentPolicy:
@@ -55,25 +63,33 @@ class ContentPolicy:
         await self.app(scope, receive, send_with_policy)
 
 
-def headline(verdict: Verdict) -> str:
-    """Return a verdict in words, as HTML."""
-    said = kind(verdict) if verdict.score is None else f"score {verdict.shown(verdict.score)}"
-    title = words.HEADLINES["" if verdict.score is None else verdict.label]
-    helps = "".join(f"<li>{html.escape(step)}</li>" for step in steps(verdict) if kind(verdict))
-    return (
-        f'<div class="verdict {verdict.label}" role="status">'
-        f"<strong>{html.escape(title)}</strong>"
-        f"{html.escape(Path(verdict.video).name)}: {html.escape(verdict.label)}, {said}; "
-        f"{verdict.limits}. {html.escape(verdict.reason)}{helps and f'<ul>{helps}</ul>'}</div>"
-    )
-
-
 def framed(page: str) -> str:
-    """Return a report in a frame of its own, which can reach nothing of the page around it."""
+    """Return a report in a frame as high as it is, in which no script runs."""
+    fit = (
+        "const fit = () => this.style.height = "
+        "this.contentDocument.documentElement.scrollHeight + 'px'; fit(); "
+        "new ResizeObserver(fit).observe(this.contentDocument.body)"
+    )
     return (
-        '<iframe class="report" title="report" sandbox="allow-scripts" '
+        f'<iframe class="report" title="report" sandbox="allow-same-origin" onload="{fit}" '
         f'srcdoc="{html.escape(page, quote=True)}"></iframe>'
     )
+
+
+def alert(message: str) -> str:
+    """Return an error as HTML."""
+    return f'<div class="verdict error" role="alert">{html.escape(message)}</div>'
+
+
+def preview(files: Sequence[str] | None) -> str:
+    """Return players for the clips that were dropped, as HTML."""
+    parts = []
+    for file in list(files or ())[:SHOWN]:
+        address = html.escape(f"/gradio_api/file={quote(file)}", quote=True)
+        kind = "img" if Path(file).suffix.lower() in IMAGE_SUFFIXES else "video"
+        rest = 'alt="">' if kind == "img" else 'controls muted preload="metadata"></video>'
+        parts.append(f'<{kind} class="preview" src="{address}" {rest}')
+    return f'<div class="previews">{"".join(parts)}</div>' if parts else ""
 
 
 def build(jobs: Jobs, checkpoints: Sequence[str]) -> Any:  # noqa: ANN401  gradio is untyped
@@ -87,25 +103,52 @@ def build(jobs: Jobs, checkpoints: Sequence[str]) -> Any:  # noqa: ANN401  gradi
     os.environ["GRADIO_TEMP_DIR"] = str(jobs.folder)
     import gradio as gr
 
+    def show(found: Sequence[Judged], errors: Sequence[str], chosen: str | None = None) -> Answer:
+        """Return all parts of an answer; those of an earlier one go."""
+        one = next((f for f in found if f.id == chosen), found[0] if found else None)
+        files = (None, None) if one is None else (str(one.report), str(one.verdict_json))
+        names = [(f"{k + 1}. {f.name}", f.id) for k, f in enumerate(found)]
+        return (
+            "".join([*(f.headline for f in found), *map(alert, errors)]),
+            gr.Radio(choices=names, value=one and one.id, visible=len(found) > 1),
+            "" if one is None else framed(one.page),
+            gr.DownloadButton(value=files[0], interactive=one is not None),
+            gr.DownloadButton(value=files[1], interactive=one is not None),
+            [f.id for f in found],
+        )
+
+    def known(ids: Sequence[str] | None) -> list[Judged]:
+        return [found for name in ids or () if (found := jobs.find(str(name)))]
+
     def judge(
-        clip: str | None,
+        clips: list[str] | None,
         checkpoint: str,
         rule: str,
+        start: str = "",
+        end: str = "",
+        frames: float | None = None,
+        person: float | None = None,
         progress: Any = gr.Progress(),  # noqa: ANN401, B008
     ) -> Answer:
-        if clip is None:
-            raise gr.Error("Drop a clip first.", print_exception=False)
+        found: list[Judged] = []
+        errors: list[str] = [] if clips else ["Drop a clip first."]
         try:
-            found = jobs.judge(Path(clip), checkpoint, None if rule == OWN_RULE else rule, progress)
-        except DeepfakeError as error:
-            raise gr.Error(html.escape(str(error)), duration=None, print_exception=False) from error
-        return (
-            headline(found.verdict),
-            framed(found.page),
-            gr.DownloadButton(value=str(found.report), interactive=True),
-            gr.DownloadButton(value=str(found.verdict_json), interactive=True),
-            None,  # the clip is removed
-        )
+            wish = Wish(
+                checkpoint,
+                None if rule == OWN_RULE else rule,
+                seconds(start or "0"),
+                seconds(end) if end else None,
+                round(frames) if frames else None,
+                round(person) if person else None,
+            )
+        except argparse.ArgumentTypeError as error:
+            return show([], [str(error)])
+        for clip in clips or ():
+            try:
+                found.append(jobs.judge(Path(clip), wish, progress))
+            except DeepfakeError as error:
+                errors.append(str(error))
+        return show(found, errors)
 
     def of_sample(path: Path) -> Any:  # noqa: ANN401
         def judge_sample(
@@ -113,7 +156,7 @@ def build(jobs: Jobs, checkpoints: Sequence[str]) -> Any:  # noqa: ANN401  gradi
             rule: str,
             progress: Any = gr.Progress(),  # noqa: ANN401, B008
         ) -> Answer:
-            return judge(str(path), checkpoint, rule, progress)
+            return judge([str(path)], checkpoint, rule, progress=progress)
 
         return judge_sample
 
@@ -122,10 +165,18 @@ def build(jobs: Jobs, checkpoints: Sequence[str]) -> Any:  # noqa: ANN401  gradi
     ) as page:
         gr.Markdown(
             "# Is the face in this clip real?\nA verdict is a statistical statement of one model, "
-            "not evidence by itself. Clips are judged on this computer and removed afterwards."
+            "not evidence by itself. Clips are judged on this computer and removed after 15 "
+            "minutes; until then they can be judged in other ways."
         )
         with gr.Row():
-            clip = gr.File(label="Video or photograph", type="filepath", elem_id="clip")
+            with gr.Column():
+                clip = gr.File(
+                    label="Videos or photographs",
+                    type="filepath",
+                    file_count="multiple",
+                    elem_id="clip",
+                )
+                shown = gr.HTML()
             with gr.Column():
                 checkpoint = gr.Dropdown(
                     list(checkpoints), value=checkpoints[0], label="Checkpoint"
@@ -133,11 +184,17 @@ def build(jobs: Jobs, checkpoints: Sequence[str]) -> Any:  # noqa: ANN401  gradi
                 rule = gr.Dropdown(
                     [OWN_RULE, *RULES], value=OWN_RULE, label="Rule from faces to a verdict"
                 )
+                with gr.Accordion("A part of the clip", open=False), gr.Row():
+                    start = gr.Textbox(label="From", placeholder="0:00")
+                    end = gr.Textbox(label="To", placeholder="the end")
+                    frames = gr.Number(label="Frames", precision=0, minimum=1, value=None)
+                    person = gr.Number(label="Only person", precision=0, minimum=1, value=None)
                 button = gr.Button("Judge", variant="primary", elem_id="judge")
         samples = [path for path in sorted(SAMPLES.glob("*.mp4")) if path.is_file()]
         with gr.Row():
             tries = [(path, gr.Button(f"Try {path.name}", size="sm")) for path in samples]
-        verdict = gr.HTML(elem_id="verdict", min_height=110)
+        verdict = gr.HTML(elem_id="verdict", min_height=140)
+        which = gr.Radio([], label="Report of", visible=False, elem_id="which")
         with gr.Row():
             report_file = gr.DownloadButton(
                 "Download the report", elem_id="report", interactive=False
@@ -146,14 +203,30 @@ def build(jobs: Jobs, checkpoints: Sequence[str]) -> Any:  # noqa: ANN401  gradi
                 "Download the verdict as JSON", elem_id="json", interactive=False
             )
         report = gr.HTML()
-        outputs = [verdict, report, report_file, json_file, clip]
+        kept = gr.BrowserState([], storage_key="deepfake-results")
+        outputs = [verdict, which, report, report_file, json_file, kept]
+        clip.change(preview, clip, shown, api_visibility="private", show_progress="hidden")
         button.click(
             judge,
-            [clip, checkpoint, rule],
+            [clip, checkpoint, rule, start, end, frames, person],
             outputs,
             api_name="judge",
             concurrency_id="judge",
             show_progress_on=verdict,
+        )
+        which.input(
+            lambda ids, one: show(known(ids), (), one),
+            [kept, which],
+            outputs,
+            api_visibility="private",
+            show_progress="hidden",
+        )
+        page.load(
+            lambda ids: show(known(ids), ()),
+            kept,
+            outputs,
+            api_visibility="private",
+            show_progress="hidden",
         )
         for path, sample in tries:
             sample.click(
@@ -193,6 +266,7 @@ def launch(page: Any, *, host: str, port: int, max_mb: float, block: bool = True
         ssr_mode=False,
         enable_monitoring=False,
         quiet=True,
+        i18n=gr.I18n(en={"common.complete": "Done"}),  # Gradio lacks this text of its own
         prevent_thread_lock=not block,
     )
     return str(address)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from deepfake.errors import DeepfakeError
-from deepfake.web.jobs import Jobs, checkpoint_choices
-from deepfake.web.page import framed, headline
+from deepfake.web.jobs import Jobs, Wish, checkpoint_choices
+from deepfake.web.page import framed
 from preprocessing.limits import Limits
 
 NASTY = "<img src=x onerror=alert(1)>.mp4"
@@ -25,21 +25,31 @@ def uploaded(jobs: Jobs, clip: Path, name: str) -> Path:
     return Path(shutil.copyfile(clip, folder / name))
 
 
-def test_a_clip_is_judged_and_removed_and_its_name_harms_nothing(
+def test_a_clip_is_judged_again_until_it_is_old_and_its_name_harms_nothing(
     jobs: Jobs, checkpoint: Path, samples: Path
 ) -> None:
     clip = uploaded(jobs, samples / "fake.mp4", NASTY)
     told: list[tuple[float, str]] = []
-    found = jobs.judge(clip, str(checkpoint), "mean", lambda *step: told.append(step))
-    assert not clip.parent.exists()
+    jobs.judge(clip, Wish(str(checkpoint)))
+    wish = Wish(str(checkpoint), "mean", start_s=1.0, end_s=3.0, frames=2, person=1)
+    found = jobs.judge(clip, wish, lambda *step: told.append(step))
+    assert jobs.find(found.id) == found
+    assert jobs.find("result-" + "0" * 32) is None
+    assert jobs.find("../" + found.id) is None
     assert [part for part, _ in told] == sorted(part for part, _ in told)
-    assert found.verdict.video == NASTY
-    assert found.verdict.provenance["aggregation"] == "mean"
-    assert json.loads(found.verdict_json.read_text())["video"] == NASTY
+    verdict = json.loads(found.verdict_json.read_text())
+    assert verdict["video"] == found.name == NASTY
+    assert verdict["provenance"]["aggregation"] == "mean"
+    assert [1 <= face["time_s"] <= 3 for face in verdict["faces"]] == [True, True]
     assert found.report.read_text(encoding="utf-8") == found.page
-    for text in (headline(found.verdict), found.page, framed(found.page), str(found.report)):
+    for text in (found.headline, found.page, framed(found.page), str(found.report)):
         assert "<img src=x" not in text
     assert framed(found.page).count("<") == 2, "everything of the page must be escaped"
+    os.utime(clip.parent, (0, 0))
+    jobs.remove_old()
+    assert not clip.exists()
+    with pytest.raises(DeepfakeError, match="drop it again"):
+        jobs.judge(clip, wish)
 
 
 def test_a_broken_clip_is_told_by_its_name_and_removed(jobs: Jobs, checkpoint: Path) -> None:
@@ -47,7 +57,7 @@ def test_a_broken_clip_is_told_by_its_name_and_removed(jobs: Jobs, checkpoint: P
     source.write_bytes(b"no video" * 100)
     clip = uploaded(jobs, source, "holiday.mp4")
     with pytest.raises(DeepfakeError, match=r"holiday\.mp4 cannot be judged") as error:
-        jobs.judge(clip, str(checkpoint), None)
+        jobs.judge(clip, Wish(str(checkpoint)))
     assert str(jobs.folder) not in str(error.value)
     assert not clip.exists()
 
