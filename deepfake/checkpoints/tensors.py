@@ -1,6 +1,8 @@
 """Reading tensors from a file without running any code of it, whatever program wrote it."""
 
+import argparse
 import codecs
+import pathlib
 import pickle
 import re
 import warnings
@@ -17,8 +19,11 @@ from deepfake.errors import CheckpointError
 TORCH_HEADS = (b"PK\x03\x04", b"\x80")  # a zip archive, or a pickle as torch before 1.6 wrote
 MAX_VALUES = 1_000_000  # in one data set of a Keras file; MesoNet's largest has 16,384
 MAX_ENTRIES = 1_000  # groups and data sets of a Keras file; MesoNet's have at most 87
-# Scalars of numpy, such as a best loss kept beside the weights. Rebuilding one runs no code.
+# Scalars of numpy, such as a best loss kept beside the weights, and the options of the training
+# script. Rebuilding one runs no code.
 SAFE_GLOBALS = [
+    argparse.Namespace,
+    pathlib.PosixPath,
     np.dtype,
     codecs.encode,
     *(type(np.dtype(kind)) for kind in (np.float64, np.float32, np.int64, np.bool_)),

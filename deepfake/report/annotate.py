@@ -218,7 +218,9 @@ def _shifted(
     """Yield the sound's packets and their times, on the clock on which the first frame is at 0."""
     base = float(audio.time_base or 1)
     part, before = 0, -math.inf
-    for packet in audio.container.demux(audio):
+    given = audio.container
+    assert isinstance(given, av.container.InputContainer)
+    for packet in given.demux(audio):
         if packet.dts is None:
             continue
         stamp = packet.dts * base

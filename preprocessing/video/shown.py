@@ -1,8 +1,9 @@
 """From a decoded frame to the picture that a player shows: upright, unsquashed, in 8-bit sRGB."""
 
+from collections.abc import Mapping
 from fractions import Fraction
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -60,7 +61,8 @@ def shown(frame: "av.VideoFrame", aspect: Fraction | None) -> Image | None:
 def _matrix(frame: "av.VideoFrame") -> tuple[int, int, int, int]:
     """Return the display matrix (a, b, c, d): x' = a x + c y, y' = b x + d y."""
     try:
-        data = np.frombuffer(bytes(frame.side_data[Type.DISPLAYMATRIX]), np.int32)
+        given: Mapping[Any, Any] = frame.side_data  # type: ignore[assignment]
+        data = np.frombuffer(bytes(given[Type.DISPLAYMATRIX]), np.int32)
     except (KeyError, ValueError):  # none, or beside data of a kind that PyAV does not know
         return 1, 0, 0, 1
     a, b, _, c, d = (int(value) for value in data[:5])

@@ -36,7 +36,12 @@ FAMILIES: tuple[ModuleType, ...] = (
 )
 
 CONTAINERS = ("state_dict", "model_state_dict", "model", "net", "network")
-PREFIXES = ("module.", "model.", "net.", "network.")
+AVERAGED = ("state_dict_ema", "ema_state_dict", "model_ema", "ema_model", "ema")
+AVERAGED_PREFIXES = ("ema_model.", "model_ema.", "ema.")  # beside the network or alone
+PREFIXES = ("module.", "model.", "net.", "network.", "online_model.", *AVERAGED_PREFIXES)
+COMPILED = "_orig_mod."  # of a network that torch.compile had wrapped
+# Buffers of the loss and of averaging, which a checkpoint of a whole training module holds too.
+BESIDE = ("criterion.", "criterions.", "loss.", "loss_fn.", "loss_func.", "n_averaged", "initted")
 
 
 def load_published(source: str | Path | Mapping[str, Tensor]) -> PublishedModel:
@@ -57,10 +62,11 @@ def load_published(source: str | Path | Mapping[str, Tensor]) -> PublishedModel:
         name, contents = str(source), read_tensors(Path(source))
     state = _unwrap(contents, name)
     cards = tuple(all_cards(None if isinstance(source, Mapping) else Path(source)))
-    for candidate in _without_prefixes(state):
-        for family in (*cards, *FAMILIES):
-            if family.matches(candidate):
-                return cast("PublishedModel", family.load(candidate))
+    for network in _networks(state):
+        for candidate in _without_prefixes(network):
+            for family in (*cards, *FAMILIES):
+                if family.matches(candidate):
+                    return cast("PublishedModel", family.load(candidate))
     modules = [family.__name__.rpartition(".")[2] for family in FAMILIES]
     known = ", ".join(dict.fromkeys([*modules, *(card.name for card in cards)]))
     raise CheckpointError(
@@ -90,7 +96,7 @@ def published_crops(family: str) -> PreprocessOptions:
 
 
 def _unwrap(contents: Mapping[str, Any], name: str) -> Mapping[str, Tensor]:
-    for key in CONTAINERS:
+    for key in (*CONTAINERS, *AVERAGED):
         inner = contents.get(key)
         if isinstance(inner, Mapping):
             return _unwrap(inner, name)
@@ -101,6 +107,21 @@ def _unwrap(contents: Mapping[str, Any], name: str) -> Mapping[str, Tensor]:
             f"{', '.join(CONTAINERS)}; found {found or 'nothing'}."
         )
     return contents
+
+
+def _networks(state: Mapping[str, Tensor]) -> Iterator[Mapping[str, Tensor]]:
+    """Yield the tensors without those of the loss; apart, where an average is kept beside them."""
+    state = {
+        name.replace(COMPILED, ""): tensor
+        for name, tensor in state.items()
+        if not name.startswith(BESIDE) and name != "step"
+    }
+    trained = {k: v for k, v in state.items() if not k.startswith(AVERAGED_PREFIXES)}
+    yield trained or state
+    for prefix in AVERAGED_PREFIXES:
+        averaged = {k: v for k, v in state.items() if k.startswith(prefix)}
+        if trained and averaged:
+            yield averaged
 
 
 def _without_prefixes(state: Mapping[str, Tensor]) -> Iterator[Mapping[str, Tensor]]:

@@ -61,9 +61,8 @@ def read_json(path: Path, kind: type[T]) -> T:
     except (ValueError, RecursionError) as error:
         raise SourceError(f"Cannot read {path}: {error}. Download it again.") from error
     if not isinstance(content, kind):
-        names = {dict: "names with their values", list: "a list"}
         raise SourceError(
-            f"{path} must hold {names.get(kind, kind.__name__)}, but it holds a "
-            f"{type(content).__name__}. Download it again."
+            f"{path} must hold a JSON {kind.__name__}, but it holds a {type(content).__name__}. "
+            "Download it again."
         )
     return content
