@@ -23,6 +23,7 @@ from preprocessing.pipeline import Extraction
 from preprocessing.types import Box, Frame, FrameIndex, Image, Track
 from preprocessing.video import index_frames, read_frames
 from preprocessing.video.container import opened
+from preprocessing.video.files import MARK, marked
 from preprocessing.video.index import BACK_S
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def annotate(
         target = folder / f"{stem}.png"
         done, data = cv2.imencode(".png", cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))
         assert done
-        target.write_bytes(data.tobytes())
+        target.write_bytes(marked(data.tobytes()))
         return target
     try:
         return _write_video(source, index, frames, folder / stem, overlay, extraction.sizes)
@@ -157,6 +158,7 @@ def _write_video(
         partial = target.with_name(f".{target.name}.part{target.suffix}")
         try:
             with av.open(str(partial), "w") as made:
+                made.metadata["comment"] = MARK.decode()
                 _write(made, index, frames, audio, overlay, sizes)
             partial.replace(target)
         finally:

@@ -161,9 +161,11 @@ def save(figure: "Figure", folder: Path, name: str) -> list[Path]:
     """Write a figure as PNG and SVG; the same figure gives the same bytes."""
     from matplotlib import rc_context
 
+    from preprocessing.video.files import MARK
+
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{name}.png", folder / f"{name}.svg"]
-    figure.savefig(paths[0], dpi=130, metadata={"Software": None})
+    figure.savefig(paths[0], dpi=130, metadata={"Software": MARK.decode()})
     with rc_context({"svg.hashsalt": "deepfake", "svg.fonttype": "path"}):
         figure.savefig(paths[1], metadata={"Date": None})
     return paths

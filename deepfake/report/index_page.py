@@ -27,6 +27,7 @@ def write_thumbnail(folder: Path, verdict: Verdict, extraction: "Extraction") ->
         OSError: It cannot be written.
     """
     from deepfake.report.pictures import jpeg
+    from preprocessing.video.files import marked
 
     crops = {(face.track, face.detection.frame): face.image for face in extraction.faces}
     worst = max(verdict.faces, key=lambda face: face.score, default=None)
@@ -34,7 +35,7 @@ def write_thumbnail(folder: Path, verdict: Verdict, extraction: "Extraction") ->
         return
     file = folder / THUMBNAILS / f"{file_stem(verdict.video, verdict.provenance['sha256'])}.jpg"
     file.parent.mkdir(exist_ok=True)
-    file.write_bytes(jpeg(crops[worst.track, worst.frame], SIDE))
+    file.write_bytes(marked(jpeg(crops[worst.track, worst.frame], SIDE)))
 
 
 def write_index(folder: Path, entries: Sequence[Mapping[str, Any]]) -> Path:

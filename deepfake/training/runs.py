@@ -23,6 +23,7 @@ from deepfake.data.splits.crop_hashes import KNOWN, crop_hashes, write_known
 from deepfake.data.splits.leaks import sample_rows
 from deepfake.errors import DeepfakeError
 from preprocessing.crops.manifest import MANIFEST, read_table
+from preprocessing.video.files import MARK
 
 logger = logging.getLogger(__name__)
 
@@ -225,5 +226,5 @@ def draw_curves(folder: Path) -> Path | None:
         axes.grid(alpha=0.3)
         axes.legend()
     path = folder / "curves.png"
-    figure.savefig(path, dpi=120)
+    figure.savefig(path, dpi=120, metadata={"Software": MARK.decode()})
     return path

@@ -5,8 +5,11 @@ these tools wrote there themselves.
 """
 
 import os
+import re
+import struct
+import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -28,7 +31,9 @@ IMAGE_SUFFIXES = frozenset(
 )
 SUFFIXES = VIDEO_SUFFIXES | IMAGE_SUFFIXES
 AMBIGUOUS = frozenset((".ts", ".mts"))  # TypeScript too
-OUTPUTS = ".deepfake-outputs"  # names, one a line, of what these tools wrote into a folder
+MARK = b"written by deepfake"  # inside pictures and annotated clips, so that none is judged again
+ANNOTATED = re.compile(r"-[0-9a-f]{8}\.(mp4|mkv)$")
+NOTE_BYTES = 65536
 CROPS = "manifest.parquet"  # a folder that holds it was written by `preprocess`
 HEAD_BYTES = 1024
 
@@ -103,25 +108,31 @@ def walk(folder: Path, left_out: "Counter[str] | None" = None) -> Iterator[Path]
             left_out["folders of crops"] += 1
             folders.clear()
             continue
-        ours = _outputs(Path(current)) if OUTPUTS in files else frozenset()
-        folders[:] = sorted(n for n in folders if not n.startswith(".") and n not in ours)
-        visible = [name for name in files if not name.startswith(".")]
-        left_out["hidden"] += len(files) - len(visible) - (OUTPUTS in files)
-        left_out["written by these tools"] += sum(name in ours for name in visible)
-        yield from (Path(current, name) for name in sorted(visible) if name not in ours)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        visible = sorted(name for name in files if not name.startswith("."))
+        left_out["hidden"] += len(files) - len(visible)
+        yield from (Path(current, name) for name in visible)
 
 
-def _outputs(folder: Path) -> frozenset[str]:
-    text = (folder / OUTPUTS).read_text(encoding="utf-8", errors="surrogateescape")
-    return frozenset(text.splitlines())
+def marked(picture: bytes) -> bytes:
+    """Return a PNG or JPEG file with a note that these tools wrote it."""
+    if picture.startswith(b"\xff\xd8"):
+        return picture[:2] + b"\xff\xfe" + struct.pack(">H", len(MARK) + 2) + MARK + picture[2:]
+    text = b"tEXtComment\0" + MARK
+    chunk = struct.pack(">I", len(text) - 4) + text + struct.pack(">I", zlib.crc32(text))
+    return picture[:33] + chunk + picture[33:]  # behind the signature and the header
 
 
-def note_outputs(folder: Path, names: Iterable[str]) -> None:
-    """Write down what was written into a folder, so that it is not taken for an input later."""
-    new = sorted(set(names) - (_outputs(folder) if (folder / OUTPUTS).is_file() else frozenset()))
-    if new:
-        with (folder / OUTPUTS).open("a", encoding="utf-8", errors="surrogateescape") as file:
-            file.writelines(f"{name}\n" for name in new)
+def is_ours(path: Path) -> bool:
+    """Say whether these tools wrote a picture or an annotated clip."""
+    if path.suffix.lower() in (".png", ".jpg"):
+        return MARK in head_of(path)
+    if not ANNOTATED.search(path.name):
+        return False
+    with path.open("rb") as file:  # the note stands before the pictures or behind them
+        start = file.read(NOTE_BYTES)
+        file.seek(max(0, path.stat().st_size - NOTE_BYTES))
+        return MARK in start or MARK in file.read()
 
 
 def sorted_out(folder: Path) -> tuple[list[tuple[Path, Kind]], str]:
@@ -130,7 +141,9 @@ def sorted_out(folder: Path) -> tuple[list[tuple[Path, Kind]], str]:
     known, others = [], Counter[str]()
     for path in walk(folder, left_out):
         kind = kind_of(path)
-        if kind is None:
+        if kind is not None and is_ours(path):
+            left_out["written by these tools"] += 1
+        elif kind is None:
             others[path.suffix.lower() or "no suffix"] += 1
         else:
             known.append((path, kind))

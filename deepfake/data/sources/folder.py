@@ -1,13 +1,13 @@
 """Any folder, file or pattern: `real/` and `fake/` give labels, everything else has none."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from deepfake.data.sources.base import OfficialCount, by_key, names_for
 from deepfake.errors import SourceError
 from preprocessing.types import Label, Split, Video
-from preprocessing.video.files import kind_of, walk
+from preprocessing.video.files import Kind, kind_of, sorted_out, walk
 
 LABELS: dict[str, Label] = {"real": 0, "fake": 1}
 SPLITS: dict[str, Split] = {
@@ -39,7 +39,7 @@ class Folder:
 
     def videos(self, root: Path) -> list[Video]:
         """Return the videos below the folder, sorted by key."""
-        return self.named(_readable(walk(root)), root)
+        return self.named(_readable(sorted_out(root)[0]), root)
 
     def missing(self, root: Path) -> list[str]:
         """Say which label has no video."""
@@ -59,9 +59,8 @@ class Folder:
         return by_key(partnered)
 
 
-def _readable(paths: Iterable[Path]) -> list[Path]:
+def _readable(known: Sequence[tuple[Path, Kind]]) -> list[Path]:
     """Return the videos, or the photographs where there are none: most lie beside a video."""
-    known = [(path, kind) for path in paths if (kind := kind_of(path)) is not None]
     return [path for path, kind in known if kind == "video"] or [path for path, _ in known]
 
 
@@ -91,7 +90,7 @@ def from_pattern(pattern: Path) -> list[Video]:
     paths: set[Path] = set()
     for match in base.glob(str(Path(*parts[first:]))):
         paths.update(path for path in (walk(match) if match.is_dir() else [match]))
-    videos = _readable(sorted(paths))
+    videos = _readable([(path, kind) for path in sorted(paths) if (kind := kind_of(path))])
     if not videos:
         raise SourceError(
             f"No video matches {pattern}. Quote the pattern, or give the folder itself."
