@@ -1,5 +1,6 @@
 """What `load_published` reads, unwraps and refuses."""
 
+import argparse
 import os
 import pickle
 import warnings
@@ -180,3 +181,32 @@ def test_another_number_of_columns_is_not_taken_for_a_detector(
     assert not convit.matches(imagenet)
     with pytest.raises(CheckpointError, match="no network that is known"):
         load_published(imagenet)
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda t: {f"_orig_mod.{k}": v for k, v in t.items()},
+        lambda t: {"state_dict": {f"model._orig_mod.{k}": v for k, v in t.items()}},
+        lambda t: {f"model.{k}": v for k, v in t.items()} | {"criterion.pos_weight": torch.ones(1)},
+        lambda t: {"state_dict_ema": {f"module.{k}": v for k, v in t.items()}, "epoch": 3},
+        lambda t: {"n_averaged": torch.ones(())} | {f"module.{k}": v for k, v in t.items()},
+        lambda t: {f"model.{k}": v for k, v in t.items()}
+        | {f"model_ema.module.{k}": torch.zeros_like(v) for k, v in t.items()},
+        lambda t: {"state_dict": t, "args": argparse.Namespace(rate=0.1, out=Path("runs"))},
+    ],
+    ids=["compiled", "compiled inside", "loss", "ema alone", "averaged", "both", "options"],
+)
+def test_what_stands_beside_a_network_does_not_hide_it(
+    wrap: Wrap, tensors: dict[str, Tensor], tmp_path: Path
+) -> None:
+    torch.save(wrap(tensors), tmp_path / "a.pth")
+    model = load_published(tmp_path / "a.pth")
+    assert model.name == "convit_tiny"
+    assert torch.equal(model.network.state_dict()["class_token"], tensors["cls_token"])
+
+
+def test_options_beside_unknown_weights_run_no_code(tmp_path: Path) -> None:
+    torch.save({"state_dict": {"a": torch.ones(2)}, "args": argparse.Namespace()}, tmp_path / "a")
+    with pytest.raises(CheckpointError, match="holds no network that is known"):
+        load_published(tmp_path / "a")

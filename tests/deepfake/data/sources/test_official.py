@@ -371,3 +371,64 @@ def test_summary_of_a_plain_folder(tmp_path: Path) -> None:
     text = summary(find_videos(tmp_path), [tmp_path])
     assert text.startswith("2 videos")
     assert "Missing: no videos in fake/" in text
+
+
+@pytest.mark.parametrize("written", ["Celeb-real/id0_0000.mp4", "celeb-real\\ID0_0000.avi"])
+def test_celeb_df_written_again_keeps_its_test_side(tmp_path: Path, written: str) -> None:
+    root = tmp_path / "Celeb-DF-v2"
+    touch(root, ["Celeb-real/id0_0000.mkv", "Celeb-real/videos/id1_0000.webm"])
+    (root / "List_of_testing_videos.txt").write_text(f"1 {written}\n")
+    assert {v.name: v.split for v in find_videos(root)} == {"id0_0000": "test", "id1_0000": "train"}
+
+
+def test_lists_that_fit_less_than_they_should_stop(tmp_path: Path) -> None:
+    root = tmp_path / "Celeb-DF-v2"
+    touch(root, [f"Celeb-synthesis/swap{n}.mp4" for n in range(400)])
+    (root / "List_of_testing_videos.txt").write_text(
+        "".join(f"0 Celeb-synthesis/swap{399 - n if n < 3 else n + 400}.mp4\n" for n in range(340))
+    )
+    with pytest.raises(SourceError, match="names 3 of the 400 videos"):
+        find_videos(root)
+    ffpp = tmp_path / "ffpp"
+    touch(ffpp, ["original_sequences/youtube/c23/videos/clip.mp4"])
+    (ffpp / "splits").mkdir()
+    (ffpp / "splits" / "train.json").write_text('[["000", "003"]]')
+    with pytest.raises(SourceError, match="names 0 of the 1 videos"):
+        find_videos(ffpp)
+
+
+@pytest.mark.parametrize(
+    ("names", "source"),
+    [
+        (["Celeb-real/list.txt"], "celeb_df_v2"),
+        (["synthesized_videos/a.txt"], "kodf"),
+        (["original_sequences/youtube/c23/videos/a.txt"], "ffpp"),
+        (["manipulated_videos/end_to_end/a.txt"], "deeper_forensics"),
+    ],
+)
+def test_layouts_without_videos_are_refused(tmp_path: Path, names: list[str], source: str) -> None:
+    touch(tmp_path, names)
+    with pytest.raises(SourceError, match=rf"{source} but holds no video.*Found: 1 \.txt"):
+        find_videos(tmp_path)
+
+
+@pytest.mark.parametrize("content", ['["aa.mp4"]', '"text"', "3", '{"aa.mp4": "FAKE"}', "{"])
+def test_dfdc_metadata_of_another_kind_is_refused(tmp_path: Path, content: str) -> None:
+    touch(tmp_path, ["dfdc_train_part_0/aa.mp4"])
+    (tmp_path / "dfdc_train_part_0" / "metadata.json").write_text(content)
+    with pytest.raises(SourceError, match=r"metadata\.json"):
+        find_videos(tmp_path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])
+@pytest.mark.parametrize("comma", [",", ";"])
+def test_dfdc_labels_in_any_encoding_and_without_suffix(
+    tmp_path: Path, encoding: str, comma: str
+) -> None:
+    touch(tmp_path, ["test/mü.mp4", "test/bb.mp4"])
+    text = "filename,label\nmü,1\nbb.mp4,0\n".replace(",", comma)
+    (tmp_path / "test" / "labels.csv").write_bytes(text.encode(encoding))
+    assert [video.label for video in find_videos(tmp_path)] == [1, 0]
+    (tmp_path / "test" / "labels.csv").write_bytes(b"filename,label\nother,1\n")
+    with pytest.raises(SourceError, match="names 0 of the 2 videos"):
+        find_videos(tmp_path)
