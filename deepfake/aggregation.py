@@ -15,6 +15,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from deepfake.errors import DeepfakeError
+from deepfake.outside import made
 from deepfake.types import FaceScore, TrackScore
 
 CLIP = 2.0**-53  # the distance of float64's largest sigmoid below 1 to 1, so logits stay finite
@@ -22,8 +24,15 @@ CLIP = 2.0**-53  # the distance of float64's largest sigmoid below 1 to 1, so lo
 Scores = NDArray[np.float64]
 
 
+class RuleError(DeepfakeError, ValueError):
+    """A rule that there is not."""
+
+
 class Aggregator(Protocol):
-    """What every rule is: `FaceScore`s of one video to its score, or None."""
+    """What every rule is: `FaceScore`s of one video to its score, or None.
+
+    One of your own is a subclass, so that a checkpoint may name it.
+    """
 
     def __call__(self, faces: Sequence[FaceScore]) -> float | None:
         """Return the video's P(fake) in [0, 1], or None where no face was judged."""
@@ -263,15 +272,28 @@ RULES: MappingProxyType[str, Aggregator] = MappingProxyType(
 
 
 def by_name(name: str) -> Aggregator:
-    """Return the rule of that name, with its published numbers.
+    """Return the rule of that name, with its published numbers, or one of another's class.
 
     >>> faces = [FaceScore(score=0.9, track=0, frame=0), FaceScore(score=0.1, track=1, frame=0)]
     >>> round(by_name("worst_person")(faces), 3), by_name("mean")(faces), by_name("mean")([])
     (0.9, 0.5, None)
+
+    Args:
+        name: Of `RULES`, or a class as `deepfake.outside.made` takes it.
+
+    Raises:
+        RuleError: There is none, or its module is not imported.
     """
-    if name not in RULES:
-        raise ValueError(f"No aggregation rule {name!r}. Choose one of: {', '.join(RULES)}.")
-    return RULES[name]
+    if name in RULES:
+        return RULES[name]
+    try:
+        rule: Aggregator = made(name, Aggregator)
+    except ValueError as error:
+        raise RuleError(
+            f"No aggregation rule {name!r}. Choose one of: {', '.join(RULES)}; or a class of your "
+            f"own such as my_rules.Quantile(share=0.9): {error}."
+        ) from error
+    return rule
 
 
 def person_scores(faces: Sequence[FaceScore], rule: Aggregator) -> tuple[TrackScore, ...]:

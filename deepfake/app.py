@@ -5,7 +5,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from deepfake.cli.console import DONE, Parser, run
+from deepfake.cli.console import DONE, Parser, add_imports, run
+from deepfake.outside import import_modules
 
 LOCAL = "127.0.0.1"
 
@@ -23,12 +24,14 @@ def parser() -> argparse.ArgumentParser:
     add("--port", type=int, default=7860)
     add("--max-mb", type=float, default=500.0, help="largest upload, in megabytes")
     add("--max-seconds", type=float, default=1800.0, help="longest clip, in seconds")
+    add_imports(parser)
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return the exit status."""
     arguments = parser().parse_args(argv)
+    import_modules(arguments.imports)
 
     import importlib.util
     import logging

@@ -10,9 +10,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from deepfake.cli.console import DONE, SOME_FAILED, Parser
+from deepfake.cli.console import DONE, SOME_FAILED, Parser, add_imports
 from deepfake.cli.console import run as command_line
 from deepfake.errors import DeepfakeError
+from deepfake.outside import import_modules, imported
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +64,11 @@ def report_parser() -> argparse.ArgumentParser:
 
 
 def _add_output(parser: argparse.ArgumentParser) -> None:
+    add_imports(parser)
+    parser.add_argument(
+        "--measure", dest="measures", action="append", default=[], metavar="MODULE.FUNCTION",
+        help="one of your own, from labels and scores (N,) to a number; repeatable",
+    )  # fmt: skip
     parser.add_argument("--out", type=Path, help=f"folder (default: {DEFAULT_OUT})")
     parser.add_argument(
         "--repeats", type=int, default=1000, help="bootstrap draws (default: %(default)s)"
@@ -78,8 +84,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     if argv and argv[0] == "report":
         arguments = report_parser().parse_args(argv[1:])
+        _import(arguments)
         return _report(arguments.files, arguments.out or DEFAULT_OUT, arguments)
     arguments = parser().parse_args(argv)
+    _import(arguments)
     out = arguments.out or DEFAULT_OUT
 
     from deepfake.evaluation.run import SCORES, run
@@ -97,6 +105,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     return SOME_FAILED if failures else status
 
 
+def _import(given: argparse.Namespace) -> None:
+    """Import what the options name, before hours are spent."""
+    import_modules([*given.imports, *(path.rpartition(".")[0] for path in given.measures)])
+    for path in given.measures:
+        if not callable(imported(path)):
+            raise DeepfakeError(f"--measure {path}: there is no such function")
+
+
 def _report(files: Sequence[Path], out: Path, arguments: argparse.Namespace) -> int:
     from deepfake.evaluation.coverage import over_limit
     from deepfake.evaluation.embedding import EMBEDDING, read_embedding
@@ -111,7 +127,8 @@ def _report(files: Sequence[Path], out: Path, arguments: argparse.Namespace) -> 
     scores = Scores(tuple(video for one in found for video in one.videos), judges)
     beside = dict.fromkeys(path.with_name(EMBEDDING) for path in files if path.suffix != ".csv")
     embedded = [face for path in beside for face in read_embedding(path)]
-    print(write_report(scores, out, repeats=arguments.repeats, embedded=embedded))
+    options = {"repeats": arguments.repeats, "measures": arguments.measures}
+    print(write_report(scores, out, embedded=embedded, **options))
     print(f"Report: {out / 'report.html'}")
     over = over_limit(scores, arguments.max_unscored)
     for line in over:

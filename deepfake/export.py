@@ -5,7 +5,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from deepfake.cli.console import DONE, Parser, one_line, run
+from deepfake.cli.console import DONE, Parser, add_imports, one_line, run
+from deepfake.outside import import_modules
 
 SUFFIXES = {
     "onnx": ".onnx",
@@ -29,12 +30,14 @@ def parser() -> argparse.ArgumentParser:
     add("--out", type=Path, required=True, help="file to write; openvino writes a .bin beside it")
     add("--half", action="store_true", help="store float16 weights: half the file, same speed")
     add("--push", metavar="USER/NAME", help="upload the file to the Hugging Face Hub as well")
+    add_imports(parser)
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return the exit status."""
     arguments = parser().parse_args(argv)
+    import_modules(arguments.imports)
     _check(arguments)
 
     from deepfake.checkpoints.export import export

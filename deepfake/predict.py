@@ -16,6 +16,7 @@ from deepfake.cli.console import (
     NOTHING_DONE,
     SOME_FAILED,
     Parser,
+    add_imports,
     one_line,
     print_error,
     print_note,
@@ -24,7 +25,8 @@ from deepfake.cli.console import (
     seconds,
 )
 from deepfake.cli.limits import add_limits, limits_of
-from deepfake.inference.worker import Clip, Judge, Judged, Judging, import_modules, judge, look
+from deepfake.inference.worker import Clip, Judge, Judged, Judging, judge, look
+from deepfake.outside import import_and_make, import_modules
 
 if TYPE_CHECKING:
     from deepfake.inference import VideoPredictor
@@ -92,14 +94,7 @@ def parser() -> argparse.ArgumentParser:
     add("--timeout", type=float, default=900.0, help="give a clip up after this many seconds")
     add("--engine", choices=("local", "ray"), default="local", help="where (default: local)")
     add("--address", help="of a Ray cluster's head; auto for a running one")
-    add(
-        "--import",
-        dest="imports",
-        action="append",
-        default=[],
-        metavar="MODULE",
-        help="import a module whose network a checkpoint names; only what you trust",
-    )
+    add_imports(parser)
     add_limits(parser)
     return parser
 
@@ -107,6 +102,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return the exit status."""
     arguments = parser().parse_args(argv)
+    import_modules(arguments.imports)
     _check(arguments)
 
     from deepfake.checkpoints.graphs import load_with
@@ -125,7 +121,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         paths=arguments.paths,
     )
     outputs.prepare()
-    import_modules(arguments.imports, Path.cwd())
     checkpoint = load_with(arguments.checkpoint, arguments.backend)
     predictor = VideoPredictor(
         checkpoint,
@@ -202,7 +197,7 @@ def _judge(
 
 
 def _check(arguments: argparse.Namespace) -> None:
-    from deepfake.aggregation import RULES
+    from deepfake.aggregation import RULES, Aggregator
     from deepfake.errors import DeepfakeError
 
     if arguments.frames is not None and arguments.frames < 1:
@@ -224,9 +219,12 @@ def _check(arguments: argparse.Namespace) -> None:
             raise DeepfakeError("--sandbox confines local workers: leave out --engine ray.")
         require_ray()
     if arguments.aggregate is not None and arguments.aggregate not in RULES:
-        raise DeepfakeError(
-            f"--aggregate {arguments.aggregate}: no such rule. Choose of {', '.join(RULES)}."
-        )
+        if "." not in arguments.aggregate:
+            raise DeepfakeError(
+                f"--aggregate {arguments.aggregate}: no such rule. Choose of {', '.join(RULES)}, "
+                "or a class of your own: my_rules.MyRule."
+            )
+        import_and_make(arguments.aggregate, Aggregator)
 
 
 def _clips(

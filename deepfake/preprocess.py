@@ -41,7 +41,12 @@ def parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("videos", nargs="+", help="folder, file or pattern; real/ and fake/ folders give labels")
     add("--out", type=Path, default=DEFAULT_OUT, help="folder of crops (default: %(default)s)")
-    add("--source", default="auto", help="layout of the data set (default: found by looking)")
+    add(
+        "--source",
+        default="auto",
+        help="layout of the data set, or a class of your own: my_module.MySource (default: found "
+        "by looking)",
+    )
     add("--labels", type=Path, help="CSV with path,label and optionally identity, method, split")
     add("--frames", type=int, default=32, help="per video, evenly spaced (default: %(default)s)")
     add("--margin", type=float, help="around the face, each side, as a fraction (default: 0.3)")

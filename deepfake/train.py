@@ -5,8 +5,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from deepfake.cli.console import DONE, INTERRUPTED, command, run
+from deepfake.cli.console import DONE, INTERRUPTED, Parser, add_imports, command, run
 from deepfake.errors import DeepfakeError
+from deepfake.outside import import_modules
 
 HELP = """\
 usage: python -m deepfake.train [--config FILE ...] [--SETTING VALUE ...]
@@ -26,6 +27,7 @@ video AUROC, test it, and write runs/<time>/ (config, metrics.csv, best.ckpt, cu
   --name NAME                 write runs/NAME/seed<N>/; evaluate gives seeds of a name one row
   --ckpt_path FILE|last       go on with a run in its folder, with its settings; last is
                               runs/latest/last.ckpt
+  --import MODULE             import a module; class paths in settings need none
   --print_config              print every setting with its value and stop
   --help_all                  describe every setting
   --help_class CLASS          describe the settings of a network, optimizer or loss
@@ -49,6 +51,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if "-h" in arguments or "--help" in arguments:
         print(HELP, end="")
         return DONE
+    own = Parser(add_help=False, allow_abbrev=False)
+    add_imports(own)
+    given, arguments = own.parse_known_args(arguments)
+    import_modules(given.imports)  # and from now on, what lies where the command runs
+
     from deepfake.training import train
 
     renamed = [_renamed(argument) for argument in arguments]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from html import escape
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypedDict
 
 from preprocessing.types import Box
 
@@ -53,6 +53,7 @@ class FaceBatch(TypedDict):
     video: "Tensor"  # (B,) int64, number of the video in its data set
     track: "Tensor"  # (B,) int64, number of the track in its video
     index: "Tensor"  # (B,) int64, number of the sample in its data set
+    cues: NotRequired[dict[str, "Tensor"]]  # (B, ...) or (B, T, ...), by name; see `FaceTable`
 
 
 @dataclass(frozen=True)

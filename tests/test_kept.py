@@ -62,7 +62,8 @@ def test_a_kept_checkpoint_scores_kept_crops_as_it_did(tmp_path: Path) -> None:
 def test_a_kept_checkpoint_judges_the_sample_as_it_did(samples: Path, tmp_path: Path) -> None:
     clip, out = str(samples / "fake.mp4"), tmp_path / "verdict.json"
     assert predict.main([clip, f"--checkpoint={KEPT / 'last.ckpt'}", f"--json={out}"]) == 0
-    found, kept = (json.loads(path.read_text()) for path in (out, KEPT / "verdict.json"))
+    (found,) = json.loads(out.read_text())
+    kept = json.loads((KEPT / "verdict.json").read_text())
     assert found["score"] == pytest.approx(kept["score"], abs=1e-5)
     assert found["label"] == kept["label"]
     assert len(found["faces"]) == len(kept["faces"])

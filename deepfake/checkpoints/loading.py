@@ -7,14 +7,13 @@ already imported.
 """
 
 import hashlib
-import importlib
 import json
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from deepfake.checkpoints.build import build
 from deepfake.checkpoints.card import limits_beside
 from deepfake.checkpoints.scorers import OnnxScorer, OpenVinoScorer, Scorer, TorchScorer
 from deepfake.checkpoints.settings import KEY, Settings
@@ -202,40 +201,3 @@ def restore(contents: Mapping[str, Any], path: Path) -> tuple["nn.Module", Setti
         reason = str(error).splitlines()[-1].strip()
         raise CheckpointError(f"{path}: its weights do not fit its network: {reason}") from error
     return network.eval(), settings
-
-
-def build(spec: Mapping[str, Any]) -> "nn.Module":
-    """Build the network that a checkpoint names, without weights.
-
-    Args:
-        spec: `class_path` and `init_args`, both plain; arguments may be such specs again.
-
-    Raises:
-        CheckpointError: The class is not a network that may be built.
-    """
-    from torch import nn
-
-    path = str(spec.get("class_path", ""))
-    module_name, _, class_name = path.rpartition(".")
-    if f"{module_name}.".startswith("deepfake.models."):
-        try:
-            importlib.import_module(module_name)
-        except ImportError as error:
-            raise CheckpointError(f"This version has no network {path}.") from error
-    # Never import what a file names: only what the user has imported already is looked up.
-    found = getattr(sys.modules.get(module_name), class_name, None)
-    if not (isinstance(found, type) and issubclass(found, nn.Module)):
-        raise CheckpointError(
-            f"The checkpoint names the network {path!r}, which is not one of this project. If you "
-            f"trust it, import {module_name or 'its module'} first (from Python, or with --import)."
-        )
-    arguments = dict(spec.get("init_args") or {})
-    if "pretrained" in arguments:
-        arguments["pretrained"] = False  # the weights come from the checkpoint
-    for name, value in arguments.items():
-        if isinstance(value, Mapping) and "class_path" in value:
-            arguments[name] = build(value)
-    try:
-        return found(**arguments)
-    except (TypeError, ValueError) as error:
-        raise CheckpointError(f"The checkpoint's arguments do not fit {path}: {error}") from error

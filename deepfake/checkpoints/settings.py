@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from deepfake.aggregation import DEFAULT, RULES
+from deepfake.aggregation import DEFAULT, by_name
 from deepfake.calibration import Calibration
 from deepfake.errors import CheckpointError
 from deepfake.recipe import InputRecipe
@@ -25,7 +25,7 @@ class Settings:
         recipe: From a crop to the network's input.
         preprocess: From a video to crops.
         calibration: From a video's raw score to its probability and verdict.
-        aggregation: The rule from faces to a video, a name in `deepfake.aggregation`.
+        aggregation: The rule from faces to a video, as `deepfake.aggregation.by_name` takes it.
         network: Class path and arguments that rebuild the network.
         frames: Crops that the network takes at once, T; 1 for single faces.
         note: What a person should know of it, in a line.
@@ -79,8 +79,7 @@ class Settings:
                     "Update it."
                 )
             rule = content.get("aggregation") or DEFAULT
-            if rule not in RULES:
-                raise ValueError(f"unknown aggregation rule {rule!r}")
+            by_name(rule)
             fitted = content.get("calibration")
             return cls(
                 recipe=recipe_from_dict(content["recipe"]),

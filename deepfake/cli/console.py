@@ -83,6 +83,18 @@ class Parser(argparse.ArgumentParser):
         fail(f"{message}{hint}. `{self.prog} --help` lists what there is.")
 
 
+def add_imports(parser: argparse.ArgumentParser) -> None:
+    """Add `--import`."""
+    parser.add_argument(
+        "--import",
+        dest="imports",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="import a module whose classes a checkpoint or an option names; only what you trust",
+    )
+
+
 def command(verb: str) -> str:
     """Return how to run a verb in the way that this process was run."""
     program = sys.argv[0]

@@ -33,7 +33,12 @@ from deepfake.data.sampling import (
 from deepfake.data.splits.assign import SplitPlan
 from deepfake.data.splits.leaks import Leak, describe, split_folder
 from deepfake.data.table import UNLABELLED, FaceTable
-from deepfake.data.transforms import AugmentationName, NoAugmentation, make_augmentation
+from deepfake.data.transforms import (
+    Augmentation,
+    AugmentationName,
+    NoAugmentation,
+    make_augmentation,
+)
 from deepfake.errors import DeepfakeError, LeakError
 from deepfake.recipe import InputRecipe
 from preprocessing.crops.manifest import MANIFEST, read_options, read_table
@@ -62,7 +67,8 @@ class FaceDataModule(LightningDataModule):
         frames_per_video: Crops of each video, spread evenly over its time; or one number for real
             and one for fake videos, such as (30, 9).
         recipe: From crop to network input.
-        augmentation: Of the training crops: "none", "paper" (Coccomini et al. 2022) or "strong".
+        augmentation: Of the training crops: "none", "paper" (Coccomini et al. 2022), "strong", or
+            a class, such as `deepfake.data.transforms.SBIAugmentation` or one of your own.
         fakes: "videos" takes the fakes of the manifest; "self_blended" makes them from the real
             crops alone; "mixed" does both, and swaps faces of real people.
         sampling: "all" shows every item once an epoch; "weighted" draws classes and data sets
@@ -74,6 +80,8 @@ class FaceDataModule(LightningDataModule):
         num_workers: Processes that read; None chooses.
         seed: Of the split, the order and everything drawn. The number of workers changes nothing.
         allow_leaks: Train although people or videos are on two sides of the split.
+        cues: Names of side tables that the batches bring along, see `FaceTable.with_cues`; a
+            network with an argument of that name is given it.
     """
 
     def __init__(
@@ -83,7 +91,7 @@ class FaceDataModule(LightningDataModule):
         batch_size: int = 32,
         frames_per_video: int | tuple[int, int] = 32,
         recipe: InputRecipe = RECIPE,
-        augmentation: AugmentationName = "strong",
+        augmentation: AugmentationName | Augmentation = "strong",
         fakes: Fakes = "videos",
         sampling: Sampling = "all",
         frames: int = 1,
@@ -91,6 +99,7 @@ class FaceDataModule(LightningDataModule):
         num_workers: int | None = None,
         seed: int = 0,
         allow_leaks: bool = False,
+        cues: Sequence[str] = (),
     ) -> None:
         super().__init__()
         least = 2 if fakes != "videos" or sampling == "paired" else 1
@@ -113,6 +122,7 @@ class FaceDataModule(LightningDataModule):
         self.num_workers = num_workers
         self.seed = seed
         self.allow_leaks = allow_leaks
+        self.cues = tuple(cues)
         self.sides: dict[Split, FaceTable] = {}
         self.plan = SplitPlan({})  # what `setup` made
 
@@ -147,7 +157,8 @@ class FaceDataModule(LightningDataModule):
                 "that has one with `--data.root`."
             )
         manifest = _labelled(read_table(self.root), self.root)
-        table = with_dense_landmarks(FaceTable.from_manifest(self.root, manifest))
+        table = FaceTable.from_manifest(self.root, manifest).with_cues(self.cues)
+        table = with_dense_landmarks(table)
         plan, leaks = split_folder(manifest, self.root, seed=self.seed)
         self.plan = plan
         for note in plan.notes:

@@ -74,8 +74,9 @@ class FaceReader:
         faces = torch.from_numpy(np.stack([self.recipe.prepare(frame) for frame in frames]))
         return faces[0] if len(frames) == 1 else faces
 
-    def sample(self, frames: Sequence[Image], *, row: int, label: int, index: int) -> Sample:
+    def sample(self, frames: Sequence[Image], *, item: Rows, label: int, index: int) -> Sample:
         """Return a sample; a blended fake counts as another video than its real face."""
+        row = int(item[0])
         video = int(self.table.video[row])
         if label == 1 and self.table.label[row] == 0:
             video += len(self.table.videos)
@@ -85,6 +86,10 @@ class FaceReader:
             "video": video,
             "track": int(self.table.track[row]),
             "index": index,
+            "cues": {
+                name: torch.from_numpy(cue[row] if len(item) == 1 else cue[item])
+                for name, cue in self.table.cues.items()
+            },
         }
 
 
@@ -110,7 +115,7 @@ class FaceCrops(Dataset[list[Sample]]):
         frames, points = reader.read(item, shrink=not plain)
         frames = reader.augmentation(frames, points, reader.rng(epoch, position))
         label = int(reader.table.label[item[0]])
-        return [reader.sample(frames, row=int(item[0]), label=label, index=index)]
+        return [reader.sample(frames, item=item, label=label, index=index)]
 
 
 class FacePairs(Dataset[list[Sample]]):
@@ -208,13 +213,12 @@ class FacePairs(Dataset[list[Sample]]):
         found = self.blends(kind, index, rng)
         if found is None:
             return None
-        row = int(self.reals[index, 0])
+        item = self.reals[index]
         points = [
-            self.reader.table.points(int(r), m.real)
-            for r, m in zip(self.reals[index], found, strict=True)
+            self.reader.table.points(int(r), m.real) for r, m in zip(item, found, strict=True)
         ]
         reals, fakes = [made.real for made in found], [made.fake for made in found]
-        return self._degraded((reals, points, row), (fakes, points, row), index, rng)
+        return self._degraded((reals, points, item), (fakes, points, item), index, rng)
 
     def _donor(self, index: int, rng: np.random.Generator) -> int:
         """Choose among the nearest faces of other people in a random part of the reals."""
@@ -245,12 +249,12 @@ class FacePairs(Dataset[list[Sample]]):
         ours, theirs = self.reader.read(real, shrink=True), self.reader.read(fake, shrink=True)
         side = min(max(ours[0][0].shape[:2]), max(theirs[0][0].shape[:2]))
         ours, theirs = _no_larger(*ours, side), _no_larger(*theirs, side)  # size tells nothing
-        return self._degraded((*ours, int(real[0])), (*theirs, int(fake[0])), index, rng)
+        return self._degraded((*ours, real), (*theirs, fake), index, rng)
 
     def _degraded(
         self,
-        real: tuple[list[Image], list[Points], int],
-        fake: tuple[list[Image], list[Points], int],
+        real: tuple[list[Image], list[Points], Rows],
+        fake: tuple[list[Image], list[Points], Rows],
         index: int,
         rng: np.random.Generator,
     ) -> list[Sample]:
@@ -258,10 +262,10 @@ class FacePairs(Dataset[list[Sample]]):
         if rng.random() < 0.5:
             seeds[1] = seeds[0]
         samples = []
-        for label, (frames, points, row) in enumerate((real, fake)):
+        for label, (frames, points, item) in enumerate((real, fake)):
             changed = self.reader.augmentation(frames, points, np.random.default_rng(seeds[label]))
             samples.append(
-                self.reader.sample(changed, row=row, label=label, index=2 * index + label)
+                self.reader.sample(changed, item=item, label=label, index=2 * index + label)
             )
         return samples
 
@@ -305,13 +309,16 @@ def _no_larger(
     return small, [landmarks * np.float32(scale) for landmarks in points]
 
 
-def collate(draws: Sequence[list[Sample]]) -> dict[str, Tensor]:
+def collate(draws: Sequence[list[Sample]]) -> dict[str, Any]:
     """Return the samples of all draws as one batch, a `FaceBatch` with `index` (B,)."""
     samples = [sample for draw in draws for sample in draw]
-    batch = {
+    batch: dict[str, Any] = {
         name: torch.tensor([sample[name] for sample in samples], dtype=torch.int64)
         for name in ("video", "track", "index")
     }
     batch["face"] = torch.stack([sample["face"] for sample in samples])
     batch["label"] = torch.tensor([sample["label"] for sample in samples], dtype=torch.float32)
+    cues = [sample["cues"] for sample in samples]
+    if cues[0]:
+        batch["cues"] = {name: torch.stack([cue[name] for cue in cues]) for name in cues[0]}
     return batch

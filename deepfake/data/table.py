@@ -1,11 +1,13 @@
 """The manifest as columns: what millions of crops cost is a few arrays, not objects."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from deepfake.data.shards.read import Shards
@@ -37,6 +39,7 @@ class FaceTable:
         videos: Keys of the videos, strings (V,).
         datasets: Names of the data sets.
         shards: Where the crops lie if not in files of their own.
+        cues: What else is known of each crop, by name (N, D); NaN where it is not.
     """
 
     folder: Path
@@ -53,6 +56,7 @@ class FaceTable:
     videos: pa.StringArray
     datasets: tuple[str, ...]
     shards: Shards | None = None
+    cues: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
     @classmethod
     def from_manifest(cls, folder: Path, manifest: pa.Table) -> "FaceTable":
@@ -93,11 +97,39 @@ class FaceTable:
         names = ["video", "track", "time_s", "label", "centre", "landmarks", "source"]
         chosen = {name: getattr(self, name)[index] for name in [*names, "dataset", "person"]}
         shards = None if self.shards is None else self.shards.take(index)
-        return replace(self, path=self.path.take(pa.array(index)), shards=shards, **chosen)
+        cues = {name: cue[index] for name, cue in self.cues.items()}
+        path = self.path.take(pa.array(index))
+        return replace(self, path=path, shards=shards, cues=cues, **chosen)
 
     def with_landmarks(self, landmarks: NDArray[np.float32]) -> "FaceTable":
         """Return the table with other landmarks (N, 5 or 68, 2)."""
         return replace(self, landmarks=landmarks)
+
+    def with_cues(self, names: Sequence[str]) -> "FaceTable":
+        """Return the table with cues from `NAME.parquet` beside the manifest.
+
+        Such a file has a column `path`, as in the manifest, and a column of its own name, with a
+        number or a list of numbers, as many for every crop. A crop without a row gets NaN.
+
+        Raises:
+            ManifestError: A file is missing, or something else.
+        """
+        return replace(self, cues={name: self._cue(name) for name in names})
+
+    def _cue(self, name: str) -> NDArray[np.float32]:
+        file = self.folder / f"{name}.parquet"
+        try:
+            stored = pq.read_table(file, columns=["path", name])
+            rows = pc.index_in(self.path, stored["path"].combine_chunks())
+            values = np.array(stored[name].to_pylist(), dtype=np.float32)
+        except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
+            reason = " ".join(str(error).split())
+            raise ManifestError(
+                f"{file} is no table of the cue {name!r}, with columns path and {name}: {reason}"
+            ) from error
+        values = values.reshape(len(values), -1)
+        blank = np.full((1, values.shape[1]), np.nan, dtype=np.float32)
+        return np.concatenate([values, blank])[rows.fill_null(len(values)).to_numpy()]
 
     def image(self, row: int) -> Image:
         """Read one crop (H, W, 3), RGB."""

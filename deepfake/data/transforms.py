@@ -3,7 +3,7 @@
 import os
 import random
 from collections.abc import Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -16,17 +16,20 @@ Points = NDArray[np.float32]
 AugmentationName = Literal["none", "paper", "strong"]
 
 
-class Augmentation(Protocol):
-    """Changes all frames of a clip alike; one crop is a clip of one."""
+class Augmentation:
+    """Changes all frames of a clip alike; one crop is a clip of one.
+
+    One of your own is a subclass, named by its class path as networks are.
+    """
 
     def __call__(
         self, clip: Sequence[Image], points: Sequence[Points], rng: np.random.Generator
     ) -> list[Image]:
         """Return the frames (H, W, 3) changed, RGB; `points` are landmarks (5 or 68, 2)."""
-        ...
+        raise NotImplementedError
 
 
-class NoAugmentation:
+class NoAugmentation(Augmentation):
     """Leave the crops as they are."""
 
     def __call__(
@@ -39,15 +42,15 @@ class NoAugmentation:
         return list(clip)
 
 
-class PaperAugmentation:
-    """What "Combining EfficientNet and Vision Transformers for Video Deepfake Detection" uses.
-
-    Coccomini et al., ICIAP 2022, https://arxiv.org/abs/2107.02612. Resizing and padding are
-    left to `InputRecipe`.
-    """
+class Albumentations(Augmentation):
+    """A pipeline of albumentations, made when it is first used; `make` returns it."""
 
     def __init__(self) -> None:
         self._pipeline: Any = None
+
+    def make(self) -> Any:  # noqa: ANN401 - albumentations has no types
+        """Return the pipeline."""
+        raise NotImplementedError
 
     def __call__(
         self,
@@ -55,31 +58,64 @@ class PaperAugmentation:
         points: Sequence[Points],  # noqa: ARG002
         rng: np.random.Generator,
     ) -> list[Image]:
-        """Return the frames compressed, noisy, flipped, recoloured, moved."""
+        """Return the frames through the pipeline, all with the same parameters."""
         if self._pipeline is None:
-            self._pipeline = _paper_pipeline()
+            self._pipeline = self.make()
         return _same_for_all(self._pipeline, clip, rng)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_pipeline": None}
+        return {**vars(self), "_pipeline": None}
 
 
-class StrongAugmentation:
+class PaperAugmentation(Albumentations):
+    """What "Combining EfficientNet and Vision Transformers for Video Deepfake Detection" uses.
+
+    Coccomini et al., ICIAP 2022, https://arxiv.org/abs/2107.02612. Resizing and padding are
+    left to `InputRecipe`.
+    """
+
+    def make(self) -> Any:  # noqa: ANN401 - albumentations has no types
+        """Return compression, noise, flips, colour and movement."""
+        return _paper_pipeline()
+
+
+class SBIAugmentation(Albumentations):
+    """What "Detecting Deepfakes with Self-Blended Images" trains with beside its blending.
+
+    Shiohara and Yamasaki, CVPR 2022, https://arxiv.org/abs/2204.08376, section 4.1: compression,
+    shifts of colour, brightness and contrast; and flips.
+    """
+
+    def make(self) -> Any:  # noqa: ANN401 - albumentations has no types
+        """Return the pipeline."""
+        a = _albumentations()
+        return a.Compose(
+            [
+                a.HorizontalFlip(p=0.5),
+                a.RGBShift(20, 20, 20, p=0.3),
+                a.HueSaturationValue(p=0.3),
+                a.RandomBrightnessContrast(brightness_limit=0.3, contrast_limit=0.3, p=0.3),
+                a.ImageCompression(quality_range=(40, 100), p=0.5),
+            ],
+            seed=0,
+        )
+
+
+class StrongAugmentation(Albumentations):
     """Everything that happens to a video on its way, so that none of it tells real from fake.
 
     Flips and small movements, colour, blur, noise, several resizes, JPEG, re-encoding as video,
     and now and then a hidden part of the face.
     """
 
-    def __init__(self) -> None:
-        self._pipeline: Any = None
+    def make(self) -> Any:  # noqa: ANN401 - albumentations has no types
+        """Return what is done before resizing and compression."""
+        return _strong_pipeline()
 
     def __call__(
         self, clip: Sequence[Image], points: Sequence[Points], rng: np.random.Generator
     ) -> list[Image]:
         """Return the frames degraded, all with the same parameters."""
-        if self._pipeline is None:
-            self._pipeline = _strong_pipeline()
         frames = list(clip)
         if rng.random() < 0.1:
             seed = rng.integers(2**31)
@@ -87,7 +123,7 @@ class StrongAugmentation:
                 cut_out_part(frame, at, np.random.default_rng(seed))
                 for frame, at in zip(frames, points, strict=True)
             ]
-        frames = _same_for_all(self._pipeline, frames, rng)
+        frames = super().__call__(frames, points, rng)
         if rng.random() < 0.6:
             seed = rng.integers(2**31)
             frames = [resize_chain(frame, np.random.default_rng(seed)) for frame in frames]
@@ -99,19 +135,20 @@ class StrongAugmentation:
             frames = recompress_video(frames, crf=int(rng.integers(20, 41)))
         return frames
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {"_pipeline": None}
 
-
-def make_augmentation(name: AugmentationName) -> Augmentation:
-    """Return the preset of that name."""
+def make_augmentation(name: AugmentationName | Augmentation) -> Augmentation:
+    """Return the preset of that name; an augmentation as it is."""
+    if isinstance(name, Augmentation):
+        return name
     presets: dict[AugmentationName, type[Augmentation]] = {
         "none": NoAugmentation,
         "paper": PaperAugmentation,
         "strong": StrongAugmentation,
     }
     if name not in presets:
-        raise ValueError(f"augmentation must be one of {', '.join(presets)}, got {name!r}")
+        raise ValueError(
+            f"augmentation must be one of {', '.join(presets)}, or a class; got {name!r}"
+        )
     return presets[name]()
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from deepfake.aggregation import RULES, Aggregator, WorstPerson, person_scores
+from deepfake.aggregation import Aggregator, WorstPerson, by_name, person_scores
 from deepfake.calibration import Calibration
 from deepfake.evaluation import measures as m
 from deepfake.evaluation.delong import grouped_auroc_interval
@@ -22,6 +22,7 @@ from deepfake.evaluation.intervals import (
 )
 from deepfake.evaluation.likelihood import cllr, cllr_min
 from deepfake.evaluation.scores import ScoredVideo
+from deepfake.outside import imported
 
 Level = Literal["face", "person", "video"]
 Labels = NDArray[np.int64]
@@ -167,6 +168,11 @@ def all_measures(threshold: float) -> dict[str, Callable[[Labels, Floats], float
 MEASURES = tuple(all_measures(0.5))
 
 
+def own_measures(names: Iterable[str]) -> dict[str, Callable[[Labels, Floats], float]]:
+    """Return those of the names that are paths of a user's functions, which are imported."""
+    return {name: imported(name) for name in names if "." in name}
+
+
 def estimate(
     judged: Judged, names: Sequence[str] = MEASURES, *, repeats: int = 1000
 ) -> dict[str, Estimate]:
@@ -177,7 +183,7 @@ def estimate(
     videos, none of a TPR at an FPR that less than one real would be, and none where a bootstrap
     gives a point: that says how few the videos are, not how sure the figure is.
     """
-    known = all_measures(judged.threshold)
+    known = all_measures(judged.threshold) | own_measures(names)
     values = {name: known[name](judged.labels, judged.scores) for name in names}
     spans = [_spans(judged, values, units, repeats) for units in (judged.videos, judged.groups)]
     return {name: Estimate(values[name], spans[0][name], spans[1][name]) for name in names}
@@ -201,7 +207,7 @@ def _spans(
         for name in values
         if name not in ("auroc", "accuracy", "ece") and reals >= STRICT.get(name, 0)
     ]
-    known = all_measures(judged.threshold)
+    known = all_measures(judged.threshold) | own_measures(values)
     if drawn and repeats:
 
         def measure(labels: Labels, scores: Floats) -> list[float]:
@@ -231,7 +237,7 @@ def result(
     With a calibration and "ece" among the names, "ece_raw" is the error before calibration, "cllr"
     the cost of its likelihood ratios and "cllr_min" what would be left of it.
     """
-    judged = judge(videos, rule=RULES[rule], level=level, calibration=calibration)
+    judged = judge(videos, rule=by_name(rule), level=level, calibration=calibration)
     estimates = estimate(judged, names, repeats=repeats)
     if calibration is not None and "ece" in names:
         estimates["ece_raw"] = Estimate(m.ece(judged.labels, judged.raw))

@@ -1,14 +1,12 @@
 """What `predict` gives to other processes: to find a clip's faces, or to judge it altogether."""
 
-import importlib
-import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deepfake.errors import CheckpointError, DeepfakeError
+from deepfake.errors import CheckpointError
+from deepfake.outside import import_modules
 from preprocessing.limits import DEFAULT, Limits
 
 if TYPE_CHECKING:
@@ -148,18 +146,3 @@ def _predictor(wanted: Judge) -> "VideoPredictor":
         frames=wanted.frames,
         only_person=wanted.only_person,
     )
-
-
-def import_modules(modules: Sequence[str], folder: Path) -> None:
-    """Import modules, which may lie in a folder.
-
-    Raises:
-        DeepfakeError: One cannot be imported.
-    """
-    if str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
-    for name in modules:
-        try:
-            importlib.import_module(name)
-        except ImportError as error:
-            raise DeepfakeError(f"--import {name}: {error}") from error

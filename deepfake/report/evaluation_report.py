@@ -48,6 +48,7 @@ def write_report(
     *,
     repeats: int = 1000,
     embedded: Sequence[EmbeddedFace] = (),
+    measures: Sequence[str] = (),
 ) -> str:
     """Write `report.html`, `tables.md`, `results.csv`, `tables/*.tex` and `figures/*`.
 
@@ -56,6 +57,8 @@ def write_report(
         folder: Where to; made if need be.
         repeats: Bootstrap draws behind each interval.
         embedded: Where t-SNE puts faces, see `deepfake.evaluation.embedding`.
+        measures: Functions of one's own, imported, by their paths: from labels (N,) and calibrated
+            scores (N,) to a number.
 
     Returns:
         The cross table as Markdown.
@@ -69,7 +72,7 @@ def write_report(
             rule=judges[name].aggregation,
             calibration=judges[name].calibration,
             repeats=repeats,
-            names=("auroc",) if level != "video" else MEASURES,
+            names=("auroc",) if level != "video" else (*MEASURES, *measures),
         )
         for (name, _), videos in cells.items()
         for level in LEVELS

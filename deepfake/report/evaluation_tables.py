@@ -137,9 +137,10 @@ def _deviation(values: Sequence[float]) -> str:
 def measures_table(results: Sequence[Result]) -> Table:
     """Return every measure down, one column per checkpoint and data set."""
     heads = ["Measure", *(f"{r.checkpoint} on {r.dataset}" for r in results)]
-    names = [name for name in TITLES if any(name in r.estimates for r in results)]
+    found = dict.fromkeys([*TITLES, *(name for r in results for name in r.estimates)])
+    names = [name for name in found if any(name in r.estimates for r in results)]
     rows: list[tuple[str, ...]] = [
-        (TITLES[n], *(cell(r.estimates[n]) if n in r.estimates else "–" for r in results))
+        (TITLES.get(n, n), *(cell(r.estimates[n]) if n in r.estimates else "–" for r in results))
         for n in names
     ]
     rows += [

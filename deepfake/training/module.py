@@ -1,10 +1,12 @@
 """The LightningModule that trains a network: it wires, and knows no data set."""
 
+import inspect
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -14,6 +16,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from deepfake import calibration
+from deepfake.aggregation import DEFAULT, RULES, Aggregator, by_name
 from deepfake.calibration import Calibration
 from deepfake.checkpoints.settings import KEY, Settings
 from deepfake.errors import DeepfakeError
@@ -21,10 +24,12 @@ from deepfake.finetuning import distances
 from deepfake.losses import BinaryCrossEntropy
 from deepfake.mixing import Mixing
 from deepfake.optimizers import SAM, OptimizerFactory
+from deepfake.outside import import_and_make
 from deepfake.training.depthwise import quick_depthwise
 from deepfake.training.metrics import VideoMetrics
 from deepfake.types import FaceBatch
 
+NO_CUES: Mapping[str, Tensor] = MappingProxyType({})
 SchedulerFactory = Callable[[Optimizer], LRScheduler]
 
 
@@ -52,6 +57,8 @@ class FakeClassifier(LightningModule):
         start_from: Checkpoint whose weights the network starts with; unlike `ckpt_path`, epochs,
             learning rate and settings are those of a new run.
         compile_network: Compile the network with torch.compile before the first step.
+        aggregation: From the faces of a video to its score, in validation, the test and ever after:
+            a name in `deepfake.aggregation`, or a class of one's own: my_rules.MyRule(share=0.9).
     """
 
     def __init__(
@@ -65,6 +72,7 @@ class FakeClassifier(LightningModule):
         mixing: Mixing | None = None,
         start_from: Path | None = None,
         compile_network: bool = False,
+        aggregation: str = DEFAULT,
     ) -> None:
         super().__init__()
         if layer_decay is not None and not 0 < layer_decay <= 1:
@@ -86,24 +94,35 @@ class FakeClassifier(LightningModule):
                 "neither with mixing nor with compile_network"
             )
         self._calibration = Calibration()
-        self.val_metrics = VideoMetrics(prefix="val/")
-        self.test_metrics = VideoMetrics(prefix="test/")
+        self.takes = set(inspect.signature(network.forward).parameters)  # names of cues among them
+        self.aggregation = aggregation
+        own = aggregation not in RULES
+        rule = import_and_make(aggregation, Aggregator) if own else by_name(aggregation)
+        self.val_metrics = VideoMetrics("val/", rule)
+        self.test_metrics = VideoMetrics("test/", rule)
 
-    def forward(self, faces: Tensor) -> Tensor:
-        """Return logits (B,) for normalised faces (B, 3, H, W) or clips (B, T, 3, H, W)."""
+    def forward(self, faces: Tensor, cues: Mapping[str, Tensor] = NO_CUES) -> Tensor:
+        """Return logits (B,) for normalised faces (B, 3, H, W) or clips (B, T, 3, H, W).
+
+        Args:
+            faces: What is judged.
+            cues: What else is known, by name; the network is given those that it has arguments for.
+        """
         if faces.ndim == 4:
             faces = faces.contiguous(memory_format=torch.channels_last)
         with nullcontext() if self.compile_network else quick_depthwise():
-            logits: Tensor = self.network(faces)
+            known = {name: cue for name, cue in cues.items() if name in self.takes}
+            logits: Tensor = self.network(faces, **known)
         return logits.float()
 
     def _step(self, batch: FaceBatch, split: str) -> tuple[Tensor, Tensor]:
         loss: Tensor
+        cues = batch.get("cues", NO_CUES)
         if self.uses_features:
-            logits, features = self.logits_and_features(batch["face"])
+            logits, features = self.logits_and_features(batch["face"], cues)
             loss = self.criterion(logits, batch["label"], features)
         else:
-            logits = self(batch["face"])
+            logits = self(batch["face"], cues)
             loss = self.criterion(logits, batch["label"])
         if split != "train" or not getattr(self._plain_optimizer(), "perturbed", False):
             self.log(
@@ -117,7 +136,9 @@ class FakeClassifier(LightningModule):
             )
         return loss, logits
 
-    def logits_and_features(self, faces: Tensor) -> tuple[Tensor, Tensor]:
+    def logits_and_features(
+        self, faces: Tensor, cues: Mapping[str, Tensor] = NO_CUES
+    ) -> tuple[Tensor, Tensor]:
         """Return logits (B,), and features (B, D) from the same pass."""
         found: list[Tensor] = []
         network: Any = self.network
@@ -129,7 +150,7 @@ class FakeClassifier(LightningModule):
 
         network.forward_features = keep  # on the instance, for this pass
         try:
-            logits = self(faces)
+            logits = self(faces, cues)
         finally:
             del network.forward_features
         if not found:
@@ -285,6 +306,7 @@ class FakeClassifier(LightningModule):
                 recipe=data.recipe,
                 preprocess=data.preprocess,
                 calibration=self._calibration,
+                aggregation=self.aggregation,
                 network=self.network_spec,
                 frames=getattr(data, "frames", 1),
             ).to_dict()

@@ -19,6 +19,7 @@ from deepfake.data.sources.layout import known_layouts
 from deepfake.data.sources.table import Table, read_table
 from deepfake.data.sources.wild_deepfake import WildDeepfake
 from deepfake.errors import SourceError
+from deepfake.outside import import_and_make
 from preprocessing.types import Video
 from preprocessing.video.files import sorted_out, walk
 
@@ -48,7 +49,7 @@ def find_videos(root: Path, source: str = "auto", labels: Path | None = None) ->
 
     Args:
         root: A folder, a video, a pattern such as `videos/*.mp4`, or a CSV with labels.
-        source: Name of the data set's layout; "auto" recognises it.
+        source: Name of the data set's layout, or a class of one's own; "auto" recognises it.
         labels: CSV with columns path and label, paths relative to `root`.
 
     Raises:
@@ -85,15 +86,19 @@ def find_source(root: Path, source: str = "auto") -> VideoSource:
             if candidate.matches(root):
                 return candidate
         raise SourceError(_nothing_found(root))
-    named = {candidate.name: candidate for candidate in SOURCES}
-    if source not in named:
-        raise SourceError(f"Unknown source {source!r}. Choose auto or one of {', '.join(named)}.")
-    if not named[source].matches(root):
+    known = {candidate.name: candidate for candidate in SOURCES}
+    if source not in known and "." not in source:
         raise SourceError(
-            f"{root} is not laid out as {source}, which needs {named[source].layout}. "
+            f"Unknown source {source!r}. Choose auto, one of {', '.join(known)}, or a class of "
+            "your own: my_module.MySource."
+        )
+    named: VideoSource = known.get(source) or import_and_make(source)
+    if not named.matches(root):
+        raise SourceError(
+            f"{root} is not laid out as {source}, which needs {named.layout}. "
             "Point at the folder that holds these, or use --source auto."
         )
-    return named[source]
+    return named
 
 
 def _from_file(path: Path) -> list[Video]:

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from deepfake.checkpoints.loading import build, find_checkpoint, load
+from deepfake.checkpoints.build import build
+from deepfake.checkpoints.loading import find_checkpoint, load
 from deepfake.errors import CheckpointError
 from deepfake.models.mesonet import Meso4
 
