@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from deepfake.errors import DeepfakeError
 from deepfake.outside import made
@@ -39,10 +39,20 @@ class Aggregator(Protocol):
         ...
 
 
+def logit(scores: ArrayLike) -> Scores:
+    """Return log(s / (1 - s)) in float64; 0 and 1 are clipped."""
+    s = np.clip(np.asarray(scores, dtype=np.float64), CLIP, 1 - CLIP)
+    return np.asarray(np.log(s) - np.log1p(-s), dtype=np.float64)
+
+
+def sigmoid(logits: ArrayLike) -> Scores:
+    """Return 1 / (1 + exp(-x)) in float64, without overflow."""
+    return np.asarray(np.tanh(np.asarray(logits, dtype=np.float64) / 2) / 2 + 0.5, dtype=np.float64)
+
+
 def mean_logit(scores: Scores) -> float:
     """Return the sigmoid of the mean logit of scores (N,), N > 0; 0 and 1 are clipped."""
-    clipped = np.clip(scores, CLIP, 1 - CLIP)
-    return float(1 / (1 + np.exp(-np.mean(np.log(clipped) - np.log1p(-clipped)))))
+    return float(sigmoid(np.mean(logit(scores))))
 
 
 def _pooled(faces: Sequence[FaceScore]) -> Scores:

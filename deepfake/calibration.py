@@ -20,7 +20,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from deepfake.aggregation import CLIP
+from deepfake.aggregation import logit, sigmoid
 from deepfake.errors import DeepfakeError
 from deepfake.evaluation.likelihood import LikelihoodRatio, bounds
 from deepfake.evaluation.selective import CONFIDENCE, decide, decided_needed
@@ -106,7 +106,7 @@ class Calibration:
             return raw
         if self.method == "isotonic":
             return np.asarray(np.interp(raw, self.knots, self.values), dtype=np.float64)
-        return _sigmoid(_logit(raw) / self.temperature + self.bias)
+        return sigmoid(logit(raw) / self.temperature + self.bias)
 
     def likelihood_ratio(self, score: float) -> LikelihoodRatio | None:
         """Return how much more probable a raw video score is of fakes than of reals.
@@ -123,7 +123,7 @@ class Calibration:
     def log_ratios(self, scores: ArrayLike) -> Floats:
         """Return natural logarithms of likelihood ratios (N,), without bounds, of raw scores."""
         p = self.apply_all(scores)
-        return _logit(p) - math.log(self.fakes / self.reals)
+        return logit(p) - math.log(self.fakes / self.reals)
 
     def verdict(self, probability: float) -> VerdictLabel:
         """Return what is said of a calibrated probability."""
@@ -251,7 +251,7 @@ def _mapping(y: NDArray[np.int64], raw: Floats, method: Method) -> Calibration:
         return Calibration(method="isotonic", knots=knots, values=values)
     from scipy.optimize import minimize
 
-    logits, target = _logit(raw), np.where(y == 1, top, bottom)
+    logits, target = logit(raw), np.where(y == 1, top, bottom)
 
     def loss(parameters: Floats) -> float:
         z = logits * np.exp(-parameters[0]) + parameters[1]
@@ -294,12 +294,3 @@ def _above(everyone: Floats, group: Floats, count: int) -> float:
     higher = everyone[everyone > edge]
     upper = higher.min() if higher.size else 1.0
     return float(np.nextafter(edge, 2.0) if upper <= edge else (edge + upper) / 2)
-
-
-def _logit(scores: Floats) -> Floats:
-    clipped = np.clip(scores, CLIP, 1 - CLIP)
-    return np.asarray(np.log(clipped) - np.log1p(-clipped), dtype=np.float64)
-
-
-def _sigmoid(logits: Floats) -> Floats:
-    return np.asarray(1 / (1 + np.exp(-logits)), dtype=np.float64)

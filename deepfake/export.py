@@ -10,7 +10,6 @@ from deepfake.outside import import_modules
 
 SUFFIXES = {
     "onnx": ".onnx",
-    "torchscript": ".pt",
     "openvino": ".xml",
     "safetensors": ".safetensors",
 }
@@ -64,11 +63,6 @@ def _check(arguments: argparse.Namespace) -> None:
         raise DeepfakeError(
             f"--out {arguments.out}: a file of format {arguments.format} ends in {suffix}. "
             f"Write --out {arguments.out.with_suffix(suffix)}."
-        )
-    if arguments.half and arguments.format == "torchscript":
-        raise DeepfakeError(
-            "--half: TorchScript cannot store float16 and compute in float32. "
-            "Use --format onnx, openvino or safetensors."
         )
     if arguments.push is not None:
         from deepfake.checkpoints.hub import check_pushable, require_hub

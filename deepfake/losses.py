@@ -64,10 +64,8 @@ class FocalLoss(nn.Module):
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return the mean loss; labels may lie between 0 and 1."""
-        entropy = F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
-        probability = logits.sigmoid()
-        miss = labels * (1 - probability) + (1 - labels) * probability
-        loss = miss**self.gamma * entropy
-        if self.alpha is not None:
-            loss = loss * (labels * self.alpha + (1 - labels) * (1 - self.alpha))
-        return loss.mean()
+        from torchvision.ops import sigmoid_focal_loss  # slow to import
+
+        alpha = -1.0 if self.alpha is None else self.alpha  # torchvision's word for none
+        loss: Tensor = sigmoid_focal_loss(logits, labels, alpha, self.gamma, "mean")
+        return loss

@@ -14,22 +14,23 @@ class Mixing:
             1 draws evenly, less leaves most faces nearly as they are.
     """
 
+    name: str  # of a transform of torchvision
+
     def __init__(self, alpha: float) -> None:
         if alpha <= 0:
             raise ValueError(f"alpha must be above 0, got {alpha}")
-        self.alpha = alpha
+        from torchvision.transforms import v2  # slow to import
+
+        self._transform = getattr(v2, self.name)(alpha=alpha)
 
     def __call__(self, batch: FaceBatch) -> FaceBatch:
-        """Return the batch mixed; its labels then lie between 0 and 1."""
-        share = float(torch.distributions.Beta(self.alpha, self.alpha).sample())
-        order = torch.randperm(len(batch["label"])).to(batch["label"].device)
-        face, share = self.mix(batch["face"], batch["face"][order], share)
-        label = share * batch["label"] + (1 - share) * batch["label"][order]
-        return {**batch, "face": face, "label": label}
+        """Return the batch of faces or clips mixed; its labels then lie between 0 and 1."""
+        from torchvision.tv_tensors import Image, Video
 
-    def mix(self, face: Tensor, partner: Tensor, share: float) -> tuple[Tensor, float]:
-        """Return faces or clips (B, ..., H, W) mixed, and the share of `face` in them."""
-        raise NotImplementedError
+        kind = Image if batch["face"].ndim == 4 else Video
+        labels = torch.stack([1 - batch["label"], batch["label"]], dim=1)
+        face, mixed = self._transform(kind(batch["face"]), labels)
+        return {**batch, "face": face.as_subclass(Tensor), "label": mixed[:, 1]}
 
 
 class Mixup(Mixing):
@@ -41,12 +42,10 @@ class Mixup(Mixing):
         alpha: As of `Mixing`.
     """
 
+    name = "MixUp"
+
     def __init__(self, alpha: float = 0.2) -> None:
         super().__init__(alpha)
-
-    def mix(self, face: Tensor, partner: Tensor, share: float) -> tuple[Tensor, float]:
-        """Return the weighted sum of both."""
-        return share * face + (1 - share) * partner, share
 
 
 class CutMix(Mixing):
@@ -58,18 +57,7 @@ class CutMix(Mixing):
         alpha: As of `Mixing`.
     """
 
+    name = "CutMix"
+
     def __init__(self, alpha: float = 1.0) -> None:
         super().__init__(alpha)
-
-    def mix(self, face: Tensor, partner: Tensor, share: float) -> tuple[Tensor, float]:
-        """Return `face` with a rectangle of `partner`, and the share of pixels that stayed."""
-        height, width = face.shape[-2:]
-        cut = (1 - share) ** 0.5
-        rows, columns = round(height * cut), round(width * cut)
-        y = int(torch.randint(-rows // 2, height - rows // 2 + 1, ()))
-        x = int(torch.randint(-columns // 2, width - columns // 2 + 1, ()))
-        top, bottom = max(0, y), min(height, y + rows)
-        left, right = max(0, x), min(width, x + columns)
-        mixed = face.clone()
-        mixed[..., top:bottom, left:right] = partner[..., top:bottom, left:right]
-        return mixed, 1 - max(0, bottom - top) * max(0, right - left) / (height * width)

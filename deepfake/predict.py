@@ -4,7 +4,6 @@ import argparse
 import math
 import os
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -48,16 +47,14 @@ def parser() -> argparse.ArgumentParser:
     add(
         "clips",
         nargs="+",
-        help="files, folders or patterns of videos and photographs; a number is a camera, which "
-        "is recorded for --end seconds (default: 10)",
+        help="files, folders or patterns of videos and photographs",
     )
     add("--checkpoint", type=Path, help="default: runs/latest, else the model that is shipped")
     add(
         "--backend",
         choices=("auto", "torch", "onnx", "openvino"),
         default="auto",
-        help="what runs the network; onnx and openvino make a graph of it once, which auto then "
-        "uses (default: auto)",
+        help="what runs the network (default: auto, the file's own)",
     )
     add("--aggregate", metavar="RULE", help="from faces to a verdict (default: the checkpoint's)")
     add("--frames", type=int, help="per clip (default: the checkpoint's)")
@@ -105,7 +102,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     import_modules(arguments.imports)
     _check(arguments)
 
-    from deepfake.checkpoints.graphs import load_with
+    from deepfake.checkpoints.loading import load_with
     from deepfake.inference import VideoPredictor
     from deepfake.report.outputs import FAILED, Outputs, tally
 
@@ -134,23 +131,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         if checkpoint.note:
             print(one_line(checkpoint.note))
     entries: dict[Path, Entry] = {}
-    with tempfile.TemporaryDirectory(prefix="deepfake-") as recordings:
-        clips = _clips(arguments, predictor, Path(recordings))
-        looked = {"start_s": arguments.start, "end_s": arguments.end, "fps": arguments.fps}
-        settings = {**predictor.settings(), "looked": looked}
-        entries.update(outputs.earlier([clip.path for clip in clips], settings))
-        if entries:
-            print_note(f"{len(entries)} of {len(clips)} clips were judged by an earlier run")
-        left = [clip for clip in clips if clip.path not in entries]
-        try:
-            failed = _judge(left, predictor, arguments, outputs, looked, entries)
-        except KeyboardInterrupt:
-            how = "run this again" if outputs.resumable else "with --jsonl FILE, run it again"
-            print_error(f"interrupted after {len(entries)} of {len(clips)} clips; {how} to go on")
-            return INTERRUPTED
-        finally:
-            # In the order that they were given, not as the workers were done.
-            outputs.finish([entries[clip.path] for clip in clips if clip.path in entries])
+    clips = _clips(arguments, predictor)
+    looked = {"start_s": arguments.start, "end_s": arguments.end, "fps": arguments.fps}
+    settings = {**predictor.settings(), "looked": looked}
+    entries.update(outputs.earlier([clip.path for clip in clips], settings))
+    if entries:
+        print_note(f"{len(entries)} of {len(clips)} clips were judged by an earlier run")
+    left = [clip for clip in clips if clip.path not in entries]
+    try:
+        failed = _judge(left, predictor, arguments, outputs, looked, entries)
+    except KeyboardInterrupt:
+        how = "run this again" if outputs.resumable else "with --jsonl FILE, run it again"
+        print_error(f"interrupted after {len(entries)} of {len(clips)} clips; {how} to go on")
+        return INTERRUPTED
+    finally:
+        # In the order that they were given, not as the workers were done.
+        outputs.finish([entries[clip.path] for clip in clips if clip.path in entries])
     if len(clips) > 1:
         (print_note if quiet else print)(tally(list(entries.values())))
     if not failed:
@@ -227,22 +223,10 @@ def _check(arguments: argparse.Namespace) -> None:
         import_and_make(arguments.aggregate, Aggregator)
 
 
-def _clips(
-    arguments: argparse.Namespace, predictor: "VideoPredictor", recordings: Path
-) -> list[Clip]:
-    """Return the clips that the arguments name; numbers that are no files are cameras."""
+def _clips(arguments: argparse.Namespace, predictor: "VideoPredictor") -> list[Clip]:
+    """Return the clips that the arguments name."""
     from deepfake.cli.inputs import find_clips
-    from deepfake.errors import DeepfakeError
 
-    cameras = [t for t in arguments.clips if t.isdecimal() and not Path(t).exists()]
-    named = [text for text in arguments.clips if text not in cameras]
-    if cameras and arguments.engine == "ray":
-        raise DeepfakeError("A camera is at this machine: leave out --engine ray.")
-    sources: list[tuple[Path, int | None]] = []
-    if named:
-        sources += [(path, None) for path in find_clips(named)]
-    sources += [(recordings / f"camera-{number}.mp4", int(number)) for number in cameras]
-    limits = limits_of(arguments)
     return [
         Clip(
             path,
@@ -251,10 +235,9 @@ def _clips(
             arguments.start,
             arguments.end,
             arguments.fps,
-            camera,
-            limits,
+            limits_of(arguments),
         )
-        for path, camera in sources
+        for path in find_clips(arguments.clips)
     ]
 
 

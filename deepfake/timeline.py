@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from deepfake.aggregation import CLIP
+from deepfake.aggregation import logit, sigmoid
 from deepfake.calibration import Calibration
 from deepfake.types import FaceScore, Interval
 
@@ -109,8 +109,7 @@ def timelines(
     lines = []
     for track, seen in sorted(people.items()):
         times = np.array([face.time_s for face in seen])
-        raw = np.clip([face.score for face in seen], CLIP, 1 - CLIP)
-        logits = np.log(raw) - np.log1p(-raw)
+        logits = logit([face.score for face in seen])
         present = np.concatenate([[0], np.cumsum(np.diff(times) > GAP * spacing)])
         scene = np.searchsorted(np.sort(np.asarray(cuts_s, dtype=np.float64)), times, side="right")
         smoothed = np.empty_like(logits)
@@ -119,7 +118,7 @@ def timelines(
             smoothed[inside] = smooth(times[inside], logits[inside], max(WIDTH_S, spacing))
         starts, ends = _stretches(times, present, spacing)
         last = math.inf if duration_s is None else duration_s
-        scores = calibration.apply_all(1 / (1 + np.exp(-smoothed)))
+        scores = calibration.apply_all(sigmoid(smoothed))
         lines.append(Timeline(track, times, scores, starts.clip(0, last), ends.clip(0, last)))
     return tuple(lines)
 

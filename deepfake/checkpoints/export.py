@@ -1,4 +1,4 @@
-"""Networks as ONNX, OpenVINO, TorchScript or safetensors, checked against the checkpoint."""
+"""Networks as ONNX, OpenVINO or safetensors, checked against the checkpoint."""
 
 import logging
 import tempfile
@@ -23,7 +23,7 @@ from preprocessing.types import Image
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-Format = Literal["onnx", "torchscript", "openvino", "safetensors"]
+Format = Literal["onnx", "openvino", "safetensors"]
 LARGEST_DIFFERENCE = 1e-3  # of a score in [0, 1]
 HALF_FROM_AXES = 2  # vectors, such as biases and batch statistics, are small and stay exact
 
@@ -60,8 +60,7 @@ def export(checkpoint: Path, kind: Format, out: Path, *, half: bool = False) -> 
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".export-") as folder:
         file = Path(folder) / out.name
         _write(network, settings, kind, file, half=half)
-        scorer = _torchscript(file) if kind == "torchscript" else load(file).scorer
-        found = _in_batches(scorer, faces)
+        found = _in_batches(load(file).scorer, faces)
         difference = float(np.abs(found - expected).max())
         if not difference <= LARGEST_DIFFERENCE:
             advice = "Leave --half out." if half else "Try another --format."
@@ -90,8 +89,6 @@ def _write(
                 "which safetensors needs. Use --format onnx."
             )
         write_safetensors(network, text, file, half=half)
-    elif kind == "torchscript":
-        write_torchscript(network, settings, text, file)
     elif kind == "openvino":
         write_openvino(to_onnx(network, settings), text, file, half=half)
     else:
@@ -212,22 +209,6 @@ def write_openvino(model: "ModelProto", text: str, file: Path, *, half: bool) ->
         converted = openvino.convert_model(graph)
         converted.set_rt_info(text, [KEY])
         openvino.save_model(converted, file, compress_to_fp16=half)
-
-
-def write_torchscript(network: nn.Module, settings: Settings, text: str, file: Path) -> None:
-    """Write a traced TorchScript module with the settings as its extra file."""
-    faces = torch.from_numpy(parity_faces(settings)[:3])
-    with warnings.catch_warnings(), torch.inference_mode():
-        warnings.simplefilter("ignore")  # that TorchScript is deprecated, and about Python values
-        traced = torch.jit.trace(network, faces)  # type: ignore[no-untyped-call]
-        torch.jit.save(traced, file, _extra_files={KEY: text})
-
-
-def _torchscript(file: Path) -> Scorer:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        module = torch.jit.load(file)  # type: ignore[no-untyped-call]
-    return TorchScorer(module)
 
 
 def write_safetensors(network: nn.Module, text: str, file: Path, *, half: bool) -> None:

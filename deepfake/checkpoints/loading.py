@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from deepfake.checkpoints.build import build
 from deepfake.checkpoints.card import limits_beside
@@ -27,6 +27,7 @@ GRAPHS: dict[str, type[OnnxScorer | OpenVinoScorer]] = {
     ".onnx": OnnxScorer,
     ".xml": OpenVinoScorer,
 }
+Backend = Literal["auto", "torch", "onnx", "openvino"]
 LATEST = Path("runs/latest/best.ckpt")
 WEIGHTS = Path(__file__).parents[1] / "weights"
 DEFAULT = Path("default")  # the word that names the shipped model
@@ -91,6 +92,27 @@ def load(path: Path | None = None, *, device: str = "cpu") -> Checkpoint:
     network, settings = load_network(found)
     scorer = TorchScorer(network, device)
     return Checkpoint(**vars(settings), name=name, scorer=scorer, sha256=digest)
+
+
+def load_with(path: Path | None = None, backend: Backend = "auto") -> Checkpoint:
+    """Load a checkpoint to be run by a backend, on the CPU; "auto" is the file's own.
+
+    Raises:
+        CheckpointError: There is no such checkpoint, or the backend cannot run it.
+    """
+    found = find_checkpoint(path)
+    own = {".onnx": ("onnx", "openvino"), ".xml": ("openvino",)}.get(found.suffix, ("torch",))
+    checkpoint = load(found)
+    if backend in ("auto", own[0]):
+        return checkpoint
+    if backend == "torch":  # of graphs, the shipped one alone has its weights beside it
+        return replace(checkpoint, scorer=TorchScorer(load_network(found)[0]))
+    if backend in own:
+        return replace(checkpoint, scorer=OpenVinoScorer(found))
+    raise CheckpointError(
+        f"{found} is not for {backend}. Make a graph of the checkpoint that was trained: "
+        f"`python -m deepfake.export --checkpoint C --format {backend} --out FILE`."
+    )
 
 
 def load_network(path: Path) -> tuple["nn.Module", Settings]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from deepfake.aggregation import sigmoid
 from deepfake.checkpoints.allocator import keep_freed_memory
 from deepfake.errors import CheckpointError
 
@@ -31,14 +32,6 @@ class Scorer(Protocol):
         ...
 
 
-def sigmoid(logits: NDArray[np.floating]) -> Scores:
-    """Return 1 / (1 + exp(-x)) in float64, without overflow."""
-    x = np.asarray(logits, dtype=np.float64)
-    half = np.tanh(x / 2) / 2
-    scores: Scores = half + 0.5
-    return scores
-
-
 class TorchScorer:
     """Scores with a torch network, in float32 on the CPU unless told otherwise.
 
@@ -56,7 +49,9 @@ class TorchScorer:
             keep_freed_memory()
         self.network = network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.device = device
-        self._graph: CudaGraph | None = None
+        # On a GPU the many small kernels of a few faces cost more to launch than to run.
+        quick = device != "cpu"
+        self._run = torch.compile(network, mode="reduce-overhead") if quick else network
 
     def warm_up(self) -> None:
         """Do nothing: the network is loaded."""
@@ -66,64 +61,23 @@ class TorchScorer:
         import torch
 
         with torch.inference_mode():
-            batch = torch.from_numpy(faces).to(self.device)
-            if batch.ndim == 4:
-                batch = batch.contiguous(memory_format=torch.channels_last)
-            if batch.is_cuda:
-                if self._graph is None or not self._graph.fits(batch):
-                    self._graph = CudaGraph(self.network, batch)
-                logits = self._graph(batch)
-            else:
-                logits = self.network(batch)
-            return sigmoid(logits.float().cpu().numpy())
+            batch = self._batch(faces)
+            return sigmoid(self._run(batch).float().cpu().numpy())
+
+    def _batch(self, faces: Faces) -> "Tensor":
+        import torch
+
+        batch = torch.from_numpy(faces).to(self.device)
+        return batch if batch.ndim > 4 else batch.contiguous(memory_format=torch.channels_last)
 
     def features(self, faces: Faces) -> NDArray[np.float32]:
         """Return the features (B, D) that the network's last layer judges."""
         import torch
 
         with torch.inference_mode():
-            batch = torch.from_numpy(faces).to(self.device)
-            if batch.ndim == 4:
-                batch = batch.contiguous(memory_format=torch.channels_last)
+            batch = self._batch(faces)
             found: torch.Tensor = self.network.forward_features(batch)
             return np.asarray(found.float().cpu().numpy(), dtype=np.float32)
-
-
-class CudaGraph:
-    """A network's forward pass of one batch size, recorded once and replayed without launches.
-
-    At a few faces a batch the many small kernels of a network cost more to launch than to run.
-
-    Args:
-        network: In eval mode, on a CUDA device, without branches that depend on values.
-        example: A batch (B, ...) on the same device; smaller ones can be replayed too.
-    """
-
-    WARM_UP = 3  # passes before recording, in which cuDNN chooses its kernels
-
-    def __init__(self, network: "nn.Module", example: "Tensor") -> None:
-        import torch
-
-        self._input = example.clone()
-        stream = torch.cuda.Stream(example.device)  # type: ignore[no-untyped-call]
-        stream.wait_stream(torch.cuda.current_stream(example.device))
-        with torch.cuda.stream(stream):
-            for _ in range(self.WARM_UP):
-                network(self._input)
-        torch.cuda.current_stream(example.device).wait_stream(stream)
-        self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph):
-            self._output: Tensor = network(self._input)
-
-    def fits(self, batch: "Tensor") -> bool:
-        """Tell whether a batch is no larger than the example and otherwise of its shape."""
-        return len(batch) <= len(self._input) and batch.shape[1:] == self._input.shape[1:]
-
-    def __call__(self, batch: "Tensor") -> "Tensor":
-        """Return the network's output (B,) for a batch that fits."""
-        self._input[: len(batch)].copy_(batch)
-        self._graph.replay()
-        return self._output[: len(batch)]
 
 
 class OnnxScorer:

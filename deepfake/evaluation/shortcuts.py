@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from deepfake.aggregation import CLIP
+from deepfake.aggregation import logit
 from deepfake.evaluation.measures import auroc
 
 
@@ -21,13 +21,13 @@ def residual_auroc(labels: ArrayLike, scores: ArrayLike, covariates: ArrayLike) 
         scores: P(fake) in [0, 1] (N,).
         covariates: Such as log face size and log sharpness (N, C).
     """
-    y, s = np.asarray(labels), np.clip(np.asarray(scores, dtype=np.float64), CLIP, 1 - CLIP)
+    y, s = np.asarray(labels), np.asarray(scores, dtype=np.float64)
     x = np.asarray(covariates, dtype=np.float64).reshape(y.size, -1)
     known = np.isfinite(x).all(axis=1) & np.isfinite(s)
     y, s, x = y[known], s[known], x[known]
     if y.size <= x.shape[1] + 1:
         return math.nan
-    logits = np.log(s) - np.log1p(-s)
+    logits = logit(s)
     spread = x.std(axis=0)
     x = (x - x.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
     design = np.column_stack([np.ones(y.size), x])

@@ -14,25 +14,6 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
-def heat_map(network: "nn.Module", faces: "Tensor") -> "Tensor":
-    """Return where a network looks (B, S, S), in [0, 1].
-
-    Attention rollout where the network has attention over a grid of patches with a class token,
-    else Grad-CAM on its last convolutional map.
-
-    Args:
-        network: Gives logits (B,) of single faces.
-        faces: Normalised faces (B, 3, S, S).
-
-    Raises:
-        ExplainError: Grad-CAM's library is missing, or the network has no map.
-    """
-    from deepfake.explain.grad_cam import grad_cam
-
-    maps = rollout_of(network, faces)
-    return grad_cam(network, faces) if maps is None else maps
-
-
 def rollout_of(network: "nn.Module", faces: "Tensor") -> "Tensor | None":
     """Return attention rollout (B, S, S), or None where the network has no such attention."""
     import torch

@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from deepfake.aggregation import logit
 from deepfake.checkpoints.scorers import Faces, Scores
 
 GRID = 8  # cells a side; a window covers 2x2 of them
 BATCH = 32  # covered faces scored at once
-CLIP = 1e-7
 
 Maps = NDArray[np.float32]  # (B, S, S) in [0, 1]
 
@@ -43,7 +43,7 @@ def occlusion_map(score: Callable[[Faces], Scores], faces: Faces) -> Maps:
             )
             covered[k][:, *place] = soft[:, *place]
         batches = [covered[k : k + BATCH] for k in range(0, len(steps), BATCH)]
-        logits = np.concatenate([_logit(score(batch)) for batch in [face[None], *batches]])
+        logits = np.concatenate([logit(score(batch)) for batch in [face[None], *batches]])
         maps[number] = _spread(logits[0] - logits[1:], size)
     return maps
 
@@ -66,8 +66,3 @@ def _spread(falls: NDArray[np.float64], size: int) -> NDArray[np.float32]:
         return np.zeros((size, size), np.float32)
     grown = cv2.resize(cells, (size, size), interpolation=cv2.INTER_LINEAR)
     return np.asarray(grown / grown.max(), dtype=np.float32)
-
-
-def _logit(scores: Scores) -> NDArray[np.float64]:
-    clipped = np.clip(scores, CLIP, 1 - CLIP)
-    return np.asarray(np.log(clipped) - np.log1p(-clipped), dtype=np.float64)

@@ -10,14 +10,12 @@ from deepfake.outside import import_modules
 from preprocessing.limits import DEFAULT, Limits
 
 if TYPE_CHECKING:
-    from deepfake.checkpoints.graphs import Backend
+    from deepfake.checkpoints.loading import Backend
     from deepfake.inference import VideoPredictor
     from deepfake.recipe import InputRecipe
     from deepfake.types import Verdict
     from preprocessing.pipeline import Extraction
     from preprocessing.types import PreprocessOptions
-
-DEFAULT_CAMERA_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,6 @@ class Clip:
         start_s: Begin of the span that is looked at, in seconds.
         end_s: Its end.
         fps: Frames per second of video, instead of the number in `options`.
-        camera: Recorded into `path` first.
         limits: What the clip may cost.
     """
 
@@ -41,7 +38,6 @@ class Clip:
     start_s: float
     end_s: float | None
     fps: float | None = None
-    camera: int | None = None
     limits: Limits = DEFAULT
 
 
@@ -54,10 +50,6 @@ def look(clip: Clip) -> "Extraction":
     from deepfake.inference.predictor import shrinking
     from preprocessing.pipeline import detector_for, extract_faces
 
-    if clip.camera is not None:
-        from deepfake.webcam import record
-
-        record(clip.camera, clip.path, DEFAULT_CAMERA_S if clip.end_s is None else clip.end_s)
     return extract_faces(
         clip.path,
         clip.options,
@@ -126,7 +118,7 @@ def judge(task: Judging) -> Judged:
 
 @lru_cache(1)
 def _predictor(wanted: Judge) -> "VideoPredictor":
-    from deepfake.checkpoints.graphs import load_with
+    from deepfake.checkpoints.loading import load_with
     from deepfake.checkpoints.scorers import OnnxScorer, OpenVinoScorer
     from deepfake.inference import VideoPredictor
 

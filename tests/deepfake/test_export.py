@@ -1,7 +1,5 @@
-import json
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,7 @@ from deepfake.checkpoints import loading as checkpoints
 from deepfake.checkpoints.export import export, parity_faces
 from deepfake.checkpoints.loading import find_checkpoint, load, load_network
 from deepfake.checkpoints.scorers import Faces, TorchScorer
-from deepfake.checkpoints.settings import KEY, Settings
+from deepfake.checkpoints.settings import Settings
 from deepfake.errors import CheckpointError, DeepfakeError
 from deepfake.export import SUFFIXES, main
 from recipes.default_model.release import release
@@ -58,19 +56,6 @@ def test_an_export_scores_as_its_checkpoint_and_brings_its_settings(
     for name in ("recipe", "preprocess", "calibration", "aggregation", "frames"):
         assert getattr(loaded, name) == getattr(original, name), name
     assert not list(tmp_path.glob(".export*"))
-
-
-def test_torchscript_scores_as_its_checkpoint(
-    checkpoint: Path, expected: Faces, tmp_path: Path
-) -> None:
-    out = tmp_path / "m.pt"
-    export(checkpoint, "torchscript", out)
-    extra = {KEY: ""}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch deprecates TorchScript
-        module = torch.jit.load(out, _extra_files=extra)  # type: ignore[no-untyped-call]
-    np.testing.assert_allclose(TorchScorer(module).score(FACES), expected, atol=1e-6)
-    assert json.loads(extra[KEY])["recipe"]["image_size"] == 256
 
 
 def test_the_shipped_model_scores_as_its_checkpoint(installed: Path, expected: Faces) -> None:
@@ -171,7 +156,6 @@ def test_tensors_without_settings_are_still_published_ones(tmp_path: Path) -> No
     ("options", "words"),
     [
         (["--format", "onnx", "--out", "m.pt"], r"ends in \.onnx"),
-        (["--format", "torchscript", "--out", "m.pt", "--half"], "--half"),
         (["--format", "onnx", "--out", "none/m.onnx"], "make the folder none"),
     ],
 )

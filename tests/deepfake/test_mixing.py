@@ -29,11 +29,11 @@ def test_labels_are_mixed_as_the_pixels_are(mixing: Mixing, shape: tuple[int, ..
 
 def test_cutmix_replaces_a_rectangle() -> None:
     torch.manual_seed(3)
-    face, share = CutMix().mix(torch.zeros(1, 3, 20, 30), torch.ones(1, 3, 20, 30), 0.5)
-    rows, columns = face[0, 0].any(dim=1).sum(), face[0, 0].any(dim=0).sum()
-    assert float(face[0, 0].sum()) == float(rows * columns)
-    assert share == pytest.approx(1 - float(rows * columns) / 600)
-    assert 0 < share < 1
+    mixed = CutMix()(batch(2, 3, 20, 30))
+    other = mixed["face"][0, 0] == 1
+    rows, columns = other.any(dim=1).sum(), other.any(dim=0).sum()
+    assert float(other.sum()) == float(rows * columns) > 0
+    assert float(mixed["label"][0]) == pytest.approx(float(rows * columns) / 600)
 
 
 def test_alpha_is_positive() -> None:

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from deepfake.aggregation import sigmoid
 from deepfake.calibration import Calibration
 from deepfake.checkpoints.loading import Checkpoint, load
-from deepfake.checkpoints.scorers import Faces, Scores, sigmoid
+from deepfake.checkpoints.scorers import Faces, Scores
 from deepfake.inference import VideoPredictor
 from deepfake.predict import main
 from preprocessing.types import Image

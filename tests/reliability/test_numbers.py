@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deepfake.aggregation import RULES, by_name, person_scores
-from deepfake.checkpoints.scorers import Faces, Scores, sigmoid
+from deepfake.aggregation import RULES, by_name, person_scores, sigmoid
+from deepfake.checkpoints.scorers import Faces, Scores
 from deepfake.inference import predictor as inference
 from deepfake.types import FaceScore
 from preprocessing.pipeline import Extraction, detector_for, extract_faces

@@ -193,11 +193,11 @@ def test_nothing_that_could_run_code_is_downloaded(hub: FakeHub, tmp_path: Path)
 def test_nothing_that_could_run_code_is_pushed(hub: FakeHub, checkpoint: Path) -> None:
     with pytest.raises(CheckpointError, match=r"only \.onnx and \.safetensors are pushed"):
         push(checkpoint, REPO)
-    command = ["--checkpoint", str(checkpoint), "--format", "torchscript", "--out", "m.pt"]
+    command = ["--checkpoint", str(checkpoint), "--format", "openvino", "--out", "m.xml"]
     with pytest.raises(CheckpointError, match="only"):
         export([*command, "--push", REPO])
     assert not hub.created
-    assert not Path("m.pt").exists()
+    assert not Path("m.xml").exists()
 
 
 @pytest.mark.parametrize(

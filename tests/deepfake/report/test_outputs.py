@@ -155,13 +155,6 @@ def test_senseless_arguments(arguments: list[str], words: str) -> None:
         main(["a.mp4", *arguments])
 
 
-def test_no_camera_is_one_line(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["97", "--checkpoint", str(checkpoint), "--end", "1"]) == 2
-    errors = capsys.readouterr().err.strip().splitlines()
-    assert errors[-1].startswith("error: ")
-    assert "camera 97 cannot be opened" in errors[-1]
-
-
 def test_words_and_notebook_tell_when() -> None:
     verdict = Verdict(
         "<b>.mp4",

@@ -6,38 +6,16 @@ import numpy as np
 import pytest
 
 from deepfake.checkpoints.export import export
-from deepfake.checkpoints.graphs import graph_folder, load_with
-from deepfake.checkpoints.loading import load, sha256
+from deepfake.checkpoints.loading import load, load_with
 from deepfake.checkpoints.scorers import OnnxScorer, OpenVinoScorer, TorchScorer
 from deepfake.errors import CheckpointError
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "deepfake"
-
-
-def test_a_graph_is_made_once_and_then_used(checkpoint: Path, cache: Path) -> None:
-    assert graph_folder() == cache
-    plain = load_with(checkpoint)
-    assert isinstance(plain.scorer, TorchScorer)
-    assert not cache.exists()
-    made = load_with(checkpoint, "onnx")
-    assert isinstance(made.scorer, OnnxScorer)
-    assert made.name == str(checkpoint)
-    assert made.sha256 == plain.sha256 == sha256(checkpoint)
-    assert (made.recipe, made.calibration, made.aggregation) == (
-        plain.recipe,
-        plain.calibration,
-        plain.aggregation,
-    )
-    size = plain.recipe.image_size
-    faces = np.random.default_rng(0).normal(size=(3, 3, size, size)).astype(np.float32)
-    assert made.scorer.score(faces) == pytest.approx(plain.scorer.score(faces), abs=1e-5)
-    assert isinstance(load_with(checkpoint).scorer, OnnxScorer)
+def test_a_checkpoint_of_torch_is_no_graph(checkpoint: Path) -> None:
+    assert isinstance(load_with(checkpoint).scorer, TorchScorer)
     assert isinstance(load_with(checkpoint, "torch").scorer, TorchScorer)
-    assert [file.name for file in cache.iterdir()] == [f"{plain.sha256}.onnx"]
+    with pytest.raises(CheckpointError, match="--format onnx"):
+        load_with(checkpoint, "onnx")
 
 
 def test_graphs_by_other_backends(checkpoint: Path, tmp_path: Path) -> None:
