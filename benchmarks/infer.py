@@ -36,7 +36,7 @@ from deepfake.checkpoints.scorers import (
     sigmoid,
 )
 from deepfake.checkpoints.settings import Settings
-from deepfake.inference.predictor import BATCH
+from deepfake.inference.faces import BATCH
 from deepfake.recipe import InputRecipe
 from preprocessing.types import PreprocessOptions
 

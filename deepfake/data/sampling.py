@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DistributedSampler
 
 from deepfake.data.table import FaceTable
+from deepfake.inference.faces import cut, evenly
 
 Rows = NDArray[np.int64]
 Draw = tuple[int, int, int]  # epoch, position in the epoch, index of the item
@@ -79,11 +80,7 @@ def clips(table: FaceTable, rows: Rows, frames: int) -> Rows:
     found = []
     for group in _groups(keys):
         track = rows[group][np.argsort(table.time_s[rows[group]], kind="stable")]
-        count = max(1, len(track) // frames)
-        # Clips interleave, so that each of them spans the whole track.
-        for k in range(count):
-            part = track[k::count]
-            found.append(part[np.linspace(0, len(part) - 1, frames).round().astype(np.int64)])
+        found += [part[evenly(len(part), frames)] for part in cut(track, frames)]
     return np.stack(found) if found else np.empty((0, frames), dtype=np.int64)
 
 

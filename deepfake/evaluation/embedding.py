@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from deepfake.evaluation.faces import batches
+from deepfake.evaluation.faces import tracks_of
 from deepfake.evaluation.scores import ScoresError
-from deepfake.inference.faces import network_input
+from deepfake.inference.faces import batches
 from deepfake.recipe import InputRecipe
 from preprocessing.types import FaceCrop, Image, Label
 
@@ -71,10 +71,9 @@ def embed(
     chosen = np.sort(rng.permutation(len(crops))[:MOST])
     firsts: list[FaceCrop] = []
     found: list[Floats] = []
-    for clips in batches([crops[k] for k in chosen], frames):
-        images = [[read(crop) for crop in clip] for clip in clips]
-        found.append(features(network_input(images, recipe, frames)))
-        firsts += [clip[0] for clip in clips]
+    for batch in batches(tracks_of(crops[k] for k in chosen), read, recipe, frames):
+        found.append(features(batch.inputs))
+        firsts += [clip[0] for clip in batch.clips]
     if len(firsts) < FEWEST:
         return []
     places = tsne(np.concatenate(found), seed=seed)

@@ -4,7 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import groupby, islice
+from itertools import groupby
 from pathlib import Path
 from typing import Protocol as Interface
 from typing import cast
@@ -18,7 +18,7 @@ from deepfake.data.shards.read import crop_reader, read_records
 from deepfake.data.splits.groups import groups
 from deepfake.errors import DeepfakeError
 from deepfake.evaluation.scores import ScoreRow
-from deepfake.inference.faces import cut, network_input
+from deepfake.inference.faces import batches
 from deepfake.recipe import InputRecipe
 from preprocessing.crops.manifest import read_manifest, read_options
 from preprocessing.errors import VideoError
@@ -27,7 +27,6 @@ from preprocessing.video.images import decode_image
 
 logger = logging.getLogger(__name__)
 
-BATCH = 32  # faces scored at once
 LOOK_SIZE = 128  # pixels; sharpness is compared at one size, whatever the crop's
 
 Scores = NDArray[np.float64]
@@ -222,20 +221,16 @@ def score_crops(
         frames: Crops that the network takes at once, T. With more than one, each crop of a clip
             has the clip's score.
     """
-    for clips in batches(crops, frames):
-        images = [[read(crop) for crop in clip] for clip in clips]
-        scores = scorer.score(network_input(images, recipe, frames))
-        for clip, row, score in zip(clips, images, scores, strict=True):
+    for batch in batches(tracks_of(crops), read, recipe, frames):
+        scores = scorer.score(batch.inputs)
+        for clip, row, score in zip(batch.clips, batch.images, scores, strict=True):
             for crop, image in zip(clip, row, strict=True):
                 yield crop, float(score), *appearance(image)
 
 
-def batches(crops: Sequence[FaceCrop], frames: int) -> Iterator[list[list[FaceCrop]]]:
-    """Yield batches of clips of a track, as `deepfake.inference.faces.cut` makes them."""
-    tracks = (list(track) for _, track in groupby(crops, lambda c: (c.video, c.track)))
-    clips = (list(clip) for track in tracks for clip in cut(track, frames))
-    while batch := list(islice(clips, max(1, BATCH // frames))):
-        yield batch
+def tracks_of(crops: Iterable[FaceCrop]) -> Iterator[list[FaceCrop]]:
+    """Yield the crops of each track; they are sorted by video, track and frame."""
+    return (list(track) for _, track in groupby(crops, lambda c: (c.video, c.track)))
 
 
 def to_row(

@@ -1,7 +1,9 @@
-"""Clips of T faces of a track, as temporal networks take them. Imports no torch."""
+"""From faces to a network: cut tracks into clips, prepare them, in batches. Imports no torch."""
 
-from collections.abc import Sequence
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +12,7 @@ from deepfake.recipe import InputRecipe
 from preprocessing.types import Image
 
 Item = TypeVar("Item")
+BATCH = 8  # faces scored at once: they stay in the cache, which halves the time of 32
 
 
 def cut(track: Sequence[Item], frames: int) -> list[Sequence[Item]]:
@@ -24,6 +27,46 @@ def cut(track: Sequence[Item], frames: int) -> list[Sequence[Item]]:
     return [track[k::count] for k in range(count)]
 
 
+def evenly(count: int, wanted: int) -> NDArray[np.int64]:
+    """Return as many places as wanted, evenly in 0 to count - 1, some twice if there are fewer."""
+    return np.linspace(0, count - 1, wanted).round().astype(np.int64)
+
+
+@dataclass(frozen=True)
+class Batch(Generic[Item]):
+    """Clips of faces, ready for a network.
+
+    Args:
+        clips: The faces of each.
+        images: Their crops (H, W, 3).
+        inputs: (B, 3, S, S), or (B, T, 3, S, S) where T > 1.
+    """
+
+    clips: list[Sequence[Item]]
+    images: list[list[Image]]
+    inputs: NDArray[np.float32]
+
+
+def batches(
+    tracks: Iterable[Sequence[Item]],
+    read: Callable[[Item], Image],
+    recipe: InputRecipe,
+    frames: int,
+) -> Iterator[Batch[Item]]:
+    """Yield the faces of tracks as a network takes them.
+
+    Args:
+        tracks: The faces of one person each, in time order.
+        read: Returns a face's crop (H, W, 3).
+        recipe: From a crop to the network's input.
+        frames: Crops that the network takes at once, T.
+    """
+    clips = (clip for track in tracks for clip in cut(track, frames))
+    while chosen := list(islice(clips, max(1, BATCH // frames))):
+        images = [[read(face) for face in clip] for clip in chosen]
+        yield Batch(chosen, images, network_input(images, recipe, frames))
+
+
 def network_input(
     clips: Sequence[Sequence[Image]], recipe: InputRecipe, frames: int
 ) -> NDArray[np.float32]:
@@ -36,9 +79,6 @@ def network_input(
         recipe: From a crop to the network's input.
         frames: Crops that the network takes at once, T.
     """
-    rows = []
-    for clip in clips:
-        chosen = np.linspace(0, len(clip) - 1, frames).round().astype(int)
-        rows.append(np.stack([recipe.prepare(clip[k]) for k in chosen]))
-    inputs = np.stack(rows)
+    rows = [[recipe.prepare(clip[k]) for k in evenly(len(clip), frames)] for clip in clips]
+    inputs = np.stack([np.stack(row) for row in rows])
     return inputs[:, 0] if frames == 1 else inputs

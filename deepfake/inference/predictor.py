@@ -9,7 +9,7 @@ from pathlib import Path
 from deepfake import __version__
 from deepfake.aggregation import by_name, person_scores
 from deepfake.checkpoints.loading import Checkpoint, load, sha256
-from deepfake.inference.faces import cut, network_input
+from deepfake.inference.faces import batches
 from deepfake.recipe import InputRecipe
 from deepfake.timeline import Timeline, limits, timelines
 from deepfake.types import FaceScore, TrackScore, Verdict, VerdictLabel
@@ -18,7 +18,6 @@ from preprocessing.pipeline import Extraction, extract_faces, make_detector
 from preprocessing.types import Face, Image, PreprocessOptions, VideoInfo
 
 MIN_FRACTION = 0.5  # of the frames asked for; with fewer decoded a clip is undecided
-BATCH = 8  # faces scored at once: they stay in the cache, which halves the time of 32
 
 
 class VideoPredictor:
@@ -176,13 +175,12 @@ class VideoPredictor:
         tracks: dict[int, list[Face]] = {}
         for face in faces:
             tracks.setdefault(face.track, []).append(face)
-        clips = [clip for track in tracks.values() for clip in cut(track, frames)]
-        size = max(1, BATCH // frames)
         scored: dict[int, float] = {}
-        for start in range(0, len(clips), size):
-            batch = clips[start : start + size]
-            for clip, score in zip(batch, self._score_clips(batch), strict=True):
-                scored.update({id(face): score for face in clip})
+        recipe = self.checkpoint.recipe
+        for batch in batches(tracks.values(), lambda face: face.image, recipe, frames):
+            scores = self.checkpoint.scorer.score(batch.inputs)
+            for clip, score in zip(batch.clips, scores, strict=True):
+                scored.update({id(face): float(score) for face in clip})
         return tuple(
             FaceScore(
                 score=scored[id(face)],
@@ -193,11 +191,6 @@ class VideoPredictor:
             )
             for face in faces
         )
-
-    def _score_clips(self, clips: Sequence[Sequence[Face]]) -> list[float]:
-        images = [[face.image for face in clip] for clip in clips]
-        inputs = network_input(images, self.checkpoint.recipe, self.checkpoint.frames)
-        return [float(score) for score in self.checkpoint.scorer.score(inputs)]
 
     def _decide(
         self, score: float | None, extraction: Extraction, *, rejected: int
