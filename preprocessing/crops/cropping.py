@@ -73,23 +73,28 @@ def cut(image: Image, region: Box) -> Image:
 def alignment(landmarks: NDArray[np.float32], size: int, margin: float) -> NDArray[np.float64]:
     """Return the similarity transform (2, 3) from the frame to an aligned crop.
 
-    Umeyama, TPAMI 1991: least squares over rotation, scale and translation.
-
     Args:
         landmarks: Five points (5, 2), in pixels of the frame.
         size: Side of the crop, in pixels.
         margin: Added on each side, as a fraction of the face's side.
     """
     target = (TEMPLATE.astype(np.float64) + margin) * (size / (1 + 2 * margin))
-    source = landmarks.astype(np.float64)
-    source_mean, target_mean = source.mean(0), target.mean(0)
-    a, b = source - source_mean, target - target_mean
-    u, singular, vt = np.linalg.svd(b.T @ a / len(a))
-    sign = np.array([1.0, np.sign(np.linalg.det(u) * np.linalg.det(vt)) or 1.0])
-    rotation = u @ np.diag(sign) @ vt
-    scale = float((singular * sign).sum() / max(a.var(0).sum(), 1e-12))
-    shift = target_mean - scale * rotation @ source_mean
-    return np.concatenate([scale * rotation, shift[:, None]], axis=1)
+    return similarity(landmarks, target)
+
+
+def similarity(start: NDArray[np.floating], end: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the rotation, scale and shift (2, 3) that takes points nearest to others (N, 2).
+
+    Umeyama, TPAMI 1991: least squares.
+    """
+    a, b = start.astype(np.float64), end.astype(np.float64)
+    mean_a, mean_b = a.mean(axis=0), b.mean(axis=0)
+    x, y = (a - mean_a).T
+    u, v = (b - mean_b).T
+    spread = max(float((x * x + y * y).sum()), 1e-9)
+    cos, sin = (x @ u + y @ v) / spread, (x @ v - y @ u) / spread
+    turn = np.array([[cos, -sin], [sin, cos]])
+    return np.concatenate([turn, (mean_b - turn @ mean_a)[:, None]], axis=1)
 
 
 def crop_face(

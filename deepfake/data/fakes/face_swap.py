@@ -18,6 +18,7 @@ from deepfake.data.fakes.blending import (
 )
 from deepfake.data.fakes.hulls import HULLS, Points, hull_points
 from deepfake.data.fakes.self_blend import HULL_CHANCES
+from preprocessing.crops.cropping import similarity
 from preprocessing.types import Image
 
 
@@ -109,18 +110,3 @@ def _align(
     )
     covered = cv2.warpAffine(true_pixels(donor), matrix, size[::-1], flags=cv2.INTER_NEAREST)
     return np.asarray(warped, dtype=np.uint8), np.asarray(covered, dtype=np.float32)
-
-
-def similarity(start: Points, end: Points) -> NDArray[np.float64]:
-    """Return the rotation, scale and shift (2, 3) that takes one set of points nearest to another.
-
-    Umeyama, 1991, least squares.
-    """
-    a, b = start.astype(np.float64), end.astype(np.float64)
-    mean_a, mean_b = a.mean(axis=0), b.mean(axis=0)
-    x, y = (a - mean_a).T
-    u, v = (b - mean_b).T
-    spread = max(float((x * x + y * y).sum()), 1e-9)
-    cos, sin = (x @ u + y @ v) / spread, (x @ v - y @ u) / spread
-    turn = np.array([[cos, -sin], [sin, cos]])
-    return np.concatenate([turn, (mean_b - turn @ mean_a)[:, None]], axis=1)

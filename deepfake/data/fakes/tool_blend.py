@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from deepfake.data.degrade import five_points
 from deepfake.data.fakes.blending import Blend, Mask, blend, hull_mask, odd, true_pixels
-from deepfake.data.fakes.face_swap import match_colour, similarity
+from deepfake.data.fakes.face_swap import match_colour
 from deepfake.data.fakes.hulls import Points, hull_points
-from preprocessing.crops.cropping import TEMPLATE
+from preprocessing.crops.cropping import TEMPLATE, similarity
 from preprocessing.types import Image
 
 Paste = Literal["square", "box", "hull", "inner", "oval"]
