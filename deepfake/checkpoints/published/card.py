@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from deepfake.aggregation import RULES
-from deepfake.checkpoints.loading import build
+from deepfake.checkpoints.build import build
 from deepfake.checkpoints.published.base import PublishedModel
 from deepfake.checkpoints.published.convert import (
     fake_minus_real,

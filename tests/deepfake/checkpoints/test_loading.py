@@ -77,7 +77,7 @@ def test_arguments_that_do_not_fit_are_refused() -> None:
         ({"version": 99}, "version 99"),
         ({"recipe": None}, "not a checkpoint of this project"),
         ({"recipe": {"colour_order": "RGB"}}, "unknown recipe entry"),
-        ({"aggregation": "best"}, "unknown aggregation rule"),
+        ({"aggregation": "best"}, "No aggregation rule"),
         ({"network": None}, "does not say which network"),
         ({"preprocess": {"frames": 3, "x": 1}}, "unknown option x"),
     ],
