@@ -21,12 +21,12 @@ from recipes.default_model.store import FaceStore, Points
 
 Kind = Literal["self", "swap", "tool", "tool_swap", "dfdc", "deepfacelive"]
 SHARES: Mapping[Kind, float] = {
-    "self": 0.30,
-    "swap": 0.06,
-    "tool": 0.30,
-    "tool_swap": 0.06,
-    "dfdc": 0.23,
-    "deepfacelive": 0.05,
+    "self": 0.33,
+    "swap": 0.08,
+    "tool": 0.22,
+    "tool_swap": 0.05,
+    "dfdc": 0.26,
+    "deepfacelive": 0.06,
 }
 MARGIN = (0.0, 0.28)  # around the box's longer side, on each side
 WORK = (200, 288)  # longest side at which crops are blended, in pixels
