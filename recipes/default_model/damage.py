@@ -6,6 +6,7 @@ import numpy as np
 from deepfake.data.degrade import recompress_video
 from preprocessing.types import Image
 
+STRONG = 0.3  # of the pairs are compressed as hard as FaceForensics++'s c40
 FINAL = (cv2.INTER_AREA, cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC)
 
 
@@ -24,12 +25,25 @@ def damaged(image: Image, rng: np.random.Generator) -> Image:
         image = np.clip(image + strength * noise + 0.5, 0, 255).astype(np.uint8)
     if rng.random() < 0.3:
         image = _resampled(image, rng)
+    if rng.random() < STRONG:
+        return _as_shared(image, rng)
     choice = rng.random()
     if choice < 0.4:
         image = _jpeg(image, int(rng.integers(40, 101)))
-    elif choice < 0.72:
-        image = recompress_video([image], crf=int(rng.integers(18, 41)))[0]
+    elif choice < 0.7:
+        image = recompress_video([image], crf=int(rng.integers(18, 36)))[0]
     return image
+
+
+def _as_shared(image: Image, rng: np.random.Generator) -> Image:
+    """Degrade as what has been shared many times: soft, small, and compressed hard."""
+    if rng.random() < 0.4:
+        image = np.asarray(cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.6, 1.8))), np.uint8)
+    if rng.random() < 0.5:
+        image = _resampled(image, rng)
+    if rng.random() < 0.7:
+        return recompress_video([image], crf=int(rng.integers(28, 43)))[0]
+    return _jpeg(image, int(rng.integers(20, 60)))
 
 
 def to_input(image: Image, size: int, rng: np.random.Generator) -> Image:
