@@ -52,6 +52,11 @@ def parser() -> argparse.ArgumentParser:
     add("--margin", type=float, help="around the face, each side, as a fraction (default: 0.3)")
     add("--size", type=int, help="largest side of a stored crop, in pixels (default: 400)")
     add("--crop", choices=("square", "box", "aligned"), help="its shape (default: square)")
+    add(
+        "--inside",
+        choices=("stills", "always"),
+        help="where crops shrink instead of reaching beyond their picture (default: stills)",
+    )
     add("--recipe", help="crop as a published family, such as sbi_efficientnet_b4, was trained")
     add("--format", choices=("png", "jpg"), default="png", help="of the crops (default: png)")
     add("--min-face", type=int, help="smallest face, in pixels (default: by the frame's size)")
@@ -125,6 +130,7 @@ def _options(arguments: argparse.Namespace) -> "PreprocessOptions":
         options,
         frames=arguments.frames,
         margin=options.margin if arguments.margin is None else arguments.margin,
+        inside=arguments.inside or options.inside,
         crop=arguments.crop or options.crop,
         crop_size=arguments.size or options.crop_size,
         image_format=arguments.format,
