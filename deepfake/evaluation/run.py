@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from deepfake import __version__, checkpoints
+from deepfake import __version__
+from deepfake.checkpoints import loading
 from deepfake.checkpoints.loading import DEFAULT, WEIGHTS, Checkpoint
 from deepfake.cli.console import progress_bar
 from deepfake.data.protocols import find_protocol
@@ -194,7 +195,7 @@ def _load(paths: Sequence[Path | None], device: str) -> dict[str, Checkpoint]:
     """Load checkpoints under short names: "folder/file", "name/seed1/file" of a run with seeds."""
     found: dict[str, Checkpoint] = {}
     for path in paths:
-        checkpoint = checkpoints.load(path, device=device)
+        checkpoint = loading.load(path, device=device)
         file = Path(checkpoint.name)
         folder = file.resolve().parent if file.parent.name == "latest" else file.parent
         above = folder.parent.name if re.fullmatch(r"seed\d+", folder.name) else ""
