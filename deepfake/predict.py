@@ -26,6 +26,7 @@ from deepfake.cli.console import (
 from deepfake.cli.limits import add_limits, limits_of
 from deepfake.inference.worker import Clip, Judge, Judged, Judging, judge, look
 from deepfake.outside import import_and_make, import_modules
+from deepfake.report.languages import LANGUAGES
 
 if TYPE_CHECKING:
     from deepfake.inference import VideoPredictor
@@ -79,6 +80,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="PEM",
         help="certificates of those whose Content Credentials the page calls trusted",
     )
+    add("--language", choices=LANGUAGES, default="en", help="of pages (default: en)")
     add("--paths", action="store_true", help="name whole paths on pages, not only files")
     add("--evidence", type=Path, metavar="DIR", help="write a signed bundle per clip, for verify")
     add(
@@ -116,6 +118,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         signing_key=arguments.signing_key,
         trust=arguments.trust,
         paths=arguments.paths,
+        language=arguments.language,
     )
     outputs.prepare()
     checkpoint = load_with(arguments.checkpoint, arguments.backend)

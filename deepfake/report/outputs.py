@@ -47,6 +47,7 @@ class Outputs:
         signing_key: That signs them; None for the user's own.
         trust: PEM file of certificates whose Content Credentials are trusted.
         paths: Whether pages name whole paths.
+        language: Of the pages.
     """
 
     json: str | None = None
@@ -58,6 +59,7 @@ class Outputs:
     signing_key: Path | None = None
     trust: Path | None = None
     paths: bool = False
+    language: str = "en"
 
     def prepare(self) -> None:
         """Make the folders and see that everything can be written, before any work.
@@ -165,7 +167,7 @@ class Outputs:
 
     def _asked(self) -> dict[str, Any]:
         trusted = "" if self.trust is None else self.trust.read_text(encoding="ascii")
-        return {"trusted": trusted, "paths": self.paths}
+        return {"trusted": trusted, "paths": self.paths, "language": self.language}
 
     def _sign(
         self, verdict: Verdict, extraction: "Extraction", predictor: "VideoPredictor"

@@ -20,6 +20,7 @@ from deepfake.explain.maps import explain_crops
 from deepfake.report import advice, outputs, words
 from deepfake.report.charts import timeline_svg
 from deepfake.report.key_frames import KeyFrame, key_frames
+from deepfake.report.languages import translated
 from deepfake.report.origin import origin
 from deepfake.report.page import environment
 from deepfake.report.pictures import data_uri, heated
@@ -137,6 +138,7 @@ def verdict_page(
     clip: Path | None = None,
     trusted: str = "",
     paths: bool = False,
+    language: str = "en",
 ) -> str:
     """Return the page as text.
 
@@ -147,6 +149,7 @@ def verdict_page(
         clip: The file, where the verdict does not name it whole.
         trusted: Certificates of those whose Content Credentials are trusted, as PEM.
         paths: Whether to tell where files lie on this machine.
+        language: One of `languages.LANGUAGES`.
     """
     checkpoint = predictor.checkpoint
     file = Path(verdict.video) if clip is None else clip
@@ -157,7 +160,7 @@ def verdict_page(
     most.sort(key=lambda person: person.track)
     people, method = _people(most, verdict, extraction, predictor)
     info = extraction.info
-    return (
+    page = (
         environment()
         .get_template("verdict.html")
         .render(
@@ -189,6 +192,7 @@ def verdict_page(
             card=card,
         )
     )
+    return translated(page, language)
 
 
 def _people(

@@ -42,6 +42,7 @@ class Wish:
         end_s: Its end; None for the end of the clip.
         frames: To look at; None takes the checkpoint's.
         person: The only one to judge, from 1; None for all.
+        language: Of the report.
     """
 
     checkpoint: str
@@ -50,6 +51,7 @@ class Wish:
     end_s: float | None = None
     frames: int | None = None
     person: int | None = None
+    language: str = "en"
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ class Jobs:
         progress(0.7, "Scoring faces")
         verdict = replace(predictor.judge(clip, outcome.result), video=clip.name)
         progress(0.9, "Writing the report")
-        page = verdict_page(verdict, outcome.result, predictor, clip=clip)
+        page = verdict_page(verdict, outcome.result, predictor, clip=clip, language=wish.language)
         return self._write(verdict, page)
 
     def _write(self, verdict: Verdict, page: str) -> Judged:

@@ -11,6 +11,7 @@ from urllib.parse import quote
 from deepfake.aggregation import RULES
 from deepfake.cli.console import seconds
 from deepfake.errors import DeepfakeError
+from deepfake.report.languages import LANGUAGES
 from deepfake.web.jobs import Jobs, Judged, Wish
 from preprocessing.video.files import IMAGE_SUFFIXES
 
@@ -128,6 +129,7 @@ def build(jobs: Jobs, checkpoints: Sequence[str]) -> Any:  # noqa: ANN401  gradi
         end: str = "",
         frames: float | None = None,
         person: float | None = None,
+        language: str = "en",
         progress: Any = gr.Progress(),  # noqa: ANN401, B008
     ) -> Answer:
         found: list[Judged] = []
@@ -140,6 +142,7 @@ def build(jobs: Jobs, checkpoints: Sequence[str]) -> Any:  # noqa: ANN401  gradi
                 seconds(end) if end else None,
                 round(frames) if frames else None,
                 round(person) if person else None,
+                language,
             )
         except argparse.ArgumentTypeError as error:
             return show([], [str(error)])
@@ -189,6 +192,7 @@ def build(jobs: Jobs, checkpoints: Sequence[str]) -> Any:  # noqa: ANN401  gradi
                     end = gr.Textbox(label="To", placeholder="the end")
                     frames = gr.Number(label="Frames", precision=0, minimum=1, value=None)
                     person = gr.Number(label="Only person", precision=0, minimum=1, value=None)
+                language = gr.Dropdown(list(LANGUAGES), value="en", label="Language of the report")
                 button = gr.Button("Judge", variant="primary", elem_id="judge")
         samples = [path for path in sorted(SAMPLES.glob("*.mp4")) if path.is_file()]
         with gr.Row():
@@ -208,7 +212,7 @@ def build(jobs: Jobs, checkpoints: Sequence[str]) -> Any:  # noqa: ANN401  gradi
         clip.change(preview, clip, shown, api_visibility="private", show_progress="hidden")
         button.click(
             judge,
-            [clip, checkpoint, rule, start, end, frames, person],
+            [clip, checkpoint, rule, start, end, frames, person, language],
             outputs,
             api_name="judge",
             concurrency_id="judge",
