@@ -32,6 +32,7 @@ from deepfake.models.frequency import SPSL, F3Net
 from deepfake.models.genconvit import GenConViTED
 from deepfake.models.mesonet import Meso4, MesoInception4
 from deepfake.models.ms_eff_vit import MSEffViT
+from deepfake.models.tall import TALL
 from deepfake.models.timm_classifier import TimmClassifier
 from deepfake.models.ucf import UCF
 
@@ -39,9 +40,9 @@ DOCUMENT = Path(__file__).parents[1] / "docs" / "networks.md"
 CLASSES = (
     AdapterClassifier, AttentionPooling, CMT, CViT, ConViT, CrossEfficientViT, EfficientNet,
     EfficientNetAutoAttB4, EfficientViT, F3Net, FrameTransformer, GenConViTED, Meso4,
-    MesoInception4, MSEffViT, SPSL, TimmClassifier, UCF,
+    MesoInception4, MSEffViT, SPSL, TALL, TimmClassifier, UCF,
 )  # fmt: skip
-CLIPS = (AttentionPooling, FrameTransformer)  # these take clips
+CLIPS = (AttentionPooling, FrameTransformer, TALL)  # these take clips
 CLIP_FRAMES = 8
 CARDS = ("<!-- cards, by `python -m benchmarks.networks --cards` -->\n", "<!-- end of cards -->")
 BATCH = 4
@@ -66,7 +67,8 @@ def faces_for(network: nn.Module, size: int, batch: int) -> Tensor:
     """Return random faces (B, 3, S, S), or clips of 8 where the network takes clips."""
     shape = (batch, 3, size, size)
     if isinstance(network, CLIPS):
-        shape = (batch, CLIP_FRAMES, 3, size, size)  # type: ignore[assignment]
+        frames = 4 if isinstance(network, TALL) else CLIP_FRAMES
+        shape = (batch, frames, 3, size, size)  # type: ignore[assignment]
         return torch.randn(shape)
     return torch.randn(shape).to(memory_format=torch.channels_last)
 
@@ -82,7 +84,7 @@ def multiply_adds(network: nn.Module, size: int) -> float:
     counter = FlopCounterMode(display=False)
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), counter:
         network(faces)
-    count = CLIP_FRAMES if faces.ndim == 5 else 1
+    count = faces.shape[1] if faces.ndim == 5 else 1
     return float(counter.get_total_flops()) / 2e9 / count
 
 
@@ -90,7 +92,7 @@ def faces_per_second(network: nn.Module, size: int) -> float:
     """Return faces per CPU second of one thread, the best of three batches."""
     network = network.to(memory_format=torch.channels_last)
     faces = faces_for(network, size, 1 if isinstance(network, CLIPS) else BATCH)
-    count = len(faces) * (CLIP_FRAMES if faces.ndim == 5 else 1)
+    count = len(faces) * (faces.shape[1] if faces.ndim == 5 else 1)
     times = []
     with torch.inference_mode():
         network(faces)

@@ -114,5 +114,5 @@ def test_a_run_starts_from_the_weights_of_another(checkpoint: Path) -> None:
     classifier.setup("fit")
     for name, tensor in classifier.network.state_dict().items():
         assert tensor.equal(expected[name]), name
-    with pytest.raises(DeepfakeError, match="do not fit MesoInception4"):
+    with pytest.raises(DeepfakeError, match=r"do not fit MesoInception4 .*They fit .*Meso4"):
         FakeClassifier(MesoInception4(), start_from=checkpoint).setup("fit")

@@ -32,6 +32,8 @@ SMALL: dict[str, dict[str, object]] = {  # what makes the network small; the siz
     "xception": {"pretrained": False},
     "efficientnet_b4_sbi": {"pretrained": False, "name": "efficientnet-b0"},
     "clip_norm_tuning": {"pretrained": False, "name": "test_vit", "image_size": 64},
+    "blend_real_only": {"pretrained": False, "name": "test_vit", "image_size": 64},
+    "blend_real_only_cpu": {"pretrained": False},
     "frame_transformer": {**SMALL_ENCODER, "dim": 32, "heads": 2, "depth": 1},
     "attention_pooling": {**SMALL_ENCODER, "dim": 16},
 }
