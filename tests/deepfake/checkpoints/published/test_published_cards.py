@@ -34,7 +34,6 @@ QUICK = {
 }
 SLOW = {
     "deepfakebench_clip_b16": "deepfakebench_clip_b16",
-    "deepguard_ms_eff_vit_b5": "deepguard_ms_eff_vit_b5",
     "effort": "effort",
     "fsfm_vit_base": "fsfm_vit_b16",
     "fsfm_vit_large": "fsfm_vit_l16",
