@@ -5,19 +5,25 @@ from somebody's predictions in a CSV.
 """
 
 import argparse
+import json
 import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from deepfake.cli.console import DONE, SOME_FAILED, Parser, add_imports
 from deepfake.cli.console import run as command_line
 from deepfake.errors import DeepfakeError
 from deepfake.outside import import_modules, imported
 
+if TYPE_CHECKING:
+    from deepfake.evaluation.scores import Scores
+
 logger = logging.getLogger(__name__)
 
 DEFAULT_OUT = Path("runs/evaluation")
+PANEL = "panel.json"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -69,6 +75,13 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
         "--measure", dest="measures", action="append", default=[], metavar="MODULE.FUNCTION",
         help="one of your own, from labels and scores (N,) to a number; repeatable",
     )  # fmt: skip
+    parser.add_argument(
+        "--panel",
+        type=Path,
+        metavar="FILE",
+        help="how several checkpoints become one answer, fitted before on other videos (default: "
+        "it is fitted on these in folds, and written as panel.json for predict)",
+    )
     parser.add_argument("--out", type=Path, help=f"folder (default: {DEFAULT_OUT})")
     parser.add_argument(
         "--repeats", type=int, default=1000, help="bootstrap draws (default: %(default)s)"
@@ -125,6 +138,7 @@ def _report(files: Sequence[Path], out: Path, arguments: argparse.Namespace) -> 
     found = [read_scores_or_predictions(path) for path in files]
     judges = {name: judge for one in found for name, judge in one.judges.items()}
     scores = Scores(tuple(video for one in found for video in one.videos), judges)
+    scores = _with_panel(scores, out, arguments.panel)
     beside = dict.fromkeys(path.with_name(EMBEDDING) for path in files if path.suffix != ".csv")
     embedded = [face for path in beside for face in read_embedding(path)]
     options = {"repeats": arguments.repeats, "measures": arguments.measures}
@@ -134,6 +148,30 @@ def _report(files: Sequence[Path], out: Path, arguments: argparse.Namespace) -> 
     for line in over:
         logger.error("%s", line)
     return SOME_FAILED if over else DONE
+
+
+def _with_panel(scores: "Scores", out: Path, file: Path | None) -> "Scores":
+    """Add what the checkpoints say together; print what each does alone."""
+    from deepfake.evaluation.panel import with_panel
+    from deepfake.stacking import read_stack
+
+    try:
+        joined, stack = with_panel(scores, None if file is None else read_stack(file))
+    except DeepfakeError as error:
+        if file is not None:
+            raise
+        logger.warning("No panel of these checkpoints: %s", error)
+        return scores
+    if stack is None:
+        return scores
+    names = {judge.sha256 or name: name for name, judge in scores.judges.items()}
+    for member, rates in stack.rates.items():
+        print(f"{names.get(member, member) or 'panel'}: {rates}")
+    if file is None:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / PANEL).write_text(json.dumps(stack.to_dict(), indent=1), encoding="utf-8")
+        print(f"Panel: {out / PANEL}")
+    return joined
 
 
 if __name__ == "__main__":

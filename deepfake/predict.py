@@ -24,12 +24,13 @@ from deepfake.cli.console import (
     seconds,
 )
 from deepfake.cli.limits import add_limits, limits_of
-from deepfake.inference.worker import Clip, Judge, Judged, Judging, judge, look
+from deepfake.inference.worker import Clip, Judge, Judged, Judging, judge, look_for_all
 from deepfake.outside import import_and_make, import_modules
 from deepfake.report.languages import LANGUAGES
 
 if TYPE_CHECKING:
     from deepfake.inference import VideoPredictor
+    from deepfake.inference.panel import Panel
     from deepfake.report.outputs import Entry, Outputs
     from deepfake.types import Verdict
     from preprocessing.workers.local import Outcome
@@ -50,7 +51,20 @@ def parser() -> argparse.ArgumentParser:
         nargs="+",
         help="files, folders or patterns of videos and photographs",
     )
-    add("--checkpoint", type=Path, help="default: runs/latest, else the model that is shipped")
+    add(
+        "--checkpoint",
+        type=Path,
+        action="append",
+        help="default: runs/latest, else the model that is shipped; given several times, each "
+        "judges, and all together",
+    )
+    add(
+        "--panel",
+        type=Path,
+        metavar="FILE",
+        help="how several checkpoints become one answer: the panel.json that evaluate wrote of "
+        "them (default: a clip is called something where all that decide agree)",
+    )
     add(
         "--backend",
         choices=("auto", "torch", "onnx", "openvino"),
@@ -106,7 +120,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     from deepfake.checkpoints.loading import load_with
     from deepfake.inference import VideoPredictor
+    from deepfake.inference.panel import Panel
     from deepfake.report.outputs import FAILED, Outputs, tally
+    from deepfake.stacking import read_stack
 
     outputs = Outputs(
         json=arguments.json,
@@ -121,18 +137,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         language=arguments.language,
     )
     outputs.prepare()
-    checkpoint = load_with(arguments.checkpoint, arguments.backend)
-    predictor = VideoPredictor(
-        checkpoint,
-        aggregation=arguments.aggregate,
-        frames=arguments.frames,
-        only_person=arguments.only_person,
-    )
+    members = [
+        VideoPredictor(
+            load_with(path, arguments.backend),
+            aggregation=arguments.aggregate,
+            frames=arguments.frames,
+            only_person=arguments.only_person,
+        )
+        for path in arguments.checkpoint or [None]
+    ]
+    predictor: VideoPredictor | Panel = members[0]
+    if len(members) > 1 or arguments.panel is not None:
+        stack = None if arguments.panel is None else read_stack(arguments.panel)
+        predictor = Panel(members, stack)
     quiet = arguments.json == "-"
     if not quiet:
-        print(one_line(f"checkpoint: {checkpoint.name}"))
-        if checkpoint.note:
-            print(one_line(checkpoint.note))
+        print(one_line(f"checkpoint: {predictor.name}"))
+        for note in dict.fromkeys(m.checkpoint.note for m in members if m.checkpoint.note):
+            print(one_line(note))
     entries: dict[Path, Entry] = {}
     clips = _clips(arguments, predictor)
     looked = {"start_s": arguments.start, "end_s": arguments.end, "fps": arguments.fps}
@@ -159,7 +181,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _judge(
     clips: Sequence[Clip],
-    predictor: "VideoPredictor",
+    predictor: "VideoPredictor | Panel",
     arguments: argparse.Namespace,
     outputs: "Outputs",
     looked: dict[str, float | None],
@@ -212,11 +234,7 @@ def _check(arguments: argparse.Namespace) -> None:
     if arguments.only_person is not None and arguments.only_person < 1:
         raise DeepfakeError("--only-person must be the number of a person, from 1")
     if arguments.engine == "ray":
-        from preprocessing.workers.ray import require_ray
-
-        if arguments.sandbox:
-            raise DeepfakeError("--sandbox confines local workers: leave out --engine ray.")
-        require_ray()
+        _check_ray(arguments)
     if arguments.aggregate is not None and arguments.aggregate not in RULES:
         if "." not in arguments.aggregate:
             raise DeepfakeError(
@@ -226,7 +244,19 @@ def _check(arguments: argparse.Namespace) -> None:
         import_and_make(arguments.aggregate, Aggregator)
 
 
-def _clips(arguments: argparse.Namespace, predictor: "VideoPredictor") -> list[Clip]:
+def _check_ray(arguments: argparse.Namespace) -> None:
+    from deepfake.errors import DeepfakeError
+    from preprocessing.workers.ray import require_ray
+
+    if len(arguments.checkpoint or []) > 1 or arguments.panel is not None:
+        raise DeepfakeError("Several checkpoints judge on this machine: leave out --engine ray.")
+
+    if arguments.sandbox:
+        raise DeepfakeError("--sandbox confines local workers: leave out --engine ray.")
+    require_ray()
+
+
+def _clips(arguments: argparse.Namespace, predictor: "VideoPredictor | Panel") -> list[Clip]:
     """Return the clips that the arguments name."""
     from deepfake.cli.inputs import find_clips
 
@@ -239,13 +269,14 @@ def _clips(arguments: argparse.Namespace, predictor: "VideoPredictor") -> list[C
             arguments.end,
             arguments.fps,
             limits_of(arguments),
+            tuple(member.options for member in predictor.members[1:]),
         )
         for path in find_clips(arguments.clips)
     ]
 
 
 def _outcomes(
-    clips: Sequence[Clip], predictor: "VideoPredictor", arguments: argparse.Namespace
+    clips: Sequence[Clip], predictor: "VideoPredictor | Panel", arguments: argparse.Namespace
 ) -> Iterator["Outcome[Clip, Judged]"]:
     judged = _on_cluster if arguments.engine == "ray" else _here
     if not sys.stderr.isatty():  # importing rich costs 0.06 CPU s
@@ -259,13 +290,13 @@ def _outcomes(
 
 
 def _here(
-    clips: Sequence[Clip], predictor: "VideoPredictor", arguments: argparse.Namespace
+    clips: Sequence[Clip], predictor: "VideoPredictor | Panel", arguments: argparse.Namespace
 ) -> Iterator["Outcome[Clip, Judged]"]:
     """Find faces in worker processes, and judge them in this one."""
     from preprocessing.workers.local import Outcome, run_local
 
     for outcome in run_local(
-        look,
+        look_for_all,
         clips,
         workers=max(1, min(arguments.workers, len(clips), os.cpu_count() or 1)),
         timeout_s=arguments.timeout,
@@ -273,12 +304,12 @@ def _here(
         meanwhile=predictor.checkpoint.scorer.warm_up,
     ):
         clip, found = outcome.task, outcome.result
-        judged = None if found is None else Judged(predictor.judge(clip.path, found), found)
+        judged = None if found is None else Judged(predictor.judge(clip.path, *found), found[0])
         yield Outcome(clip, judged, outcome.stage, outcome.reason)
 
 
 def _on_cluster(
-    clips: Sequence[Clip], predictor: "VideoPredictor", arguments: argparse.Namespace
+    clips: Sequence[Clip], predictor: "VideoPredictor | Panel", arguments: argparse.Namespace
 ) -> Iterator["Outcome[Clip, Judged]"]:
     """Judge each clip in a worker of a Ray cluster."""
     from deepfake.checkpoints.loading import find_checkpoint
@@ -287,7 +318,7 @@ def _on_cluster(
 
     checkpoint = predictor.checkpoint
     judging = Judge(
-        find_checkpoint(arguments.checkpoint).resolve(),
+        find_checkpoint((arguments.checkpoint or [None])[0]).resolve(),
         checkpoint.sha256,
         predictor.aggregation,
         predictor.options.frames,
@@ -323,6 +354,7 @@ def describe(verdict: "Verdict", *, alone: bool = True) -> str:
     lines += [f"  {line}" for line in in_lines(verdict, long=alone)]
     if verdict.likelihood_ratio is not None:
         lines.append(f"  whatever the share of fakes: {verdict.likelihood_ratio}")
+    lines += [f"  {method}" for method in verdict.methods]
     stride = verdict.provenance.get("frames_thinned", 1)
     if stride != 1:
         lines.append(f"  one of {stride} frames was kept, to hold memory")

@@ -56,6 +56,10 @@ class FaceBatch(TypedDict):
     cues: NotRequired[dict[str, "Tensor"]]  # (B, ...) or (B, T, ...), by name; see `FaceTable`
 
 
+def _numbered(row: dict[str, Any]) -> dict[str, Any]:
+    return {**row, "person": row["track"] + 1}
+
+
 @dataclass(frozen=True)
 class FaceScore(_Numbered):
     """P(fake) in [0, 1] of one face: whose (track), when (frame, time_s), where (box)."""
@@ -89,6 +93,48 @@ class Interval(_Numbered):
 
 
 @dataclass(frozen=True)
+class MethodScore:
+    """What one method of a panel says of a clip.
+
+    Args:
+        method: The checkpoint.
+        looks_for: What its answer is about.
+        label: What it would say alone.
+        score: Calibrated P(fake) in [0, 1]; None where it does not apply, see `reason`.
+        real_below: Scores below are called real; None where none is.
+        fake_from: Scores from here up are called fake; None where none is.
+        validated: What it did on the panel's validation videos, in words; else empty.
+        reason: Why it is undecided, else empty.
+        tracks: One score per person.
+    """
+
+    method: str
+    looks_for: str
+    label: VerdictLabel
+    score: float | None
+    real_below: float | None = None
+    fake_from: float | None = None
+    validated: str = ""
+    reason: str = ""
+    tracks: tuple[TrackScore, ...] = ()
+
+    @property
+    def said(self) -> str:
+        """Return the answer in words: for each person too, where there are several."""
+        if self.score is None:
+            return f"not applicable: {self.reason}"
+        limits = [x for x in (self.real_below, self.fake_from) if x is not None]
+        people = [f"person {t.person} {shown(t.score, limits)}" for t in self.tracks]
+        each = f"; {', '.join(people)}" if len(people) > 1 else ""
+        return f"{self.label} ({shown(self.score, limits)}{each})"
+
+    def __str__(self) -> str:
+        """Return the row in one line."""
+        known = f"; in validation {self.validated}" if self.validated else ""
+        return f"{self.method}: {self.said}; looks for {self.looks_for}{known}"
+
+
+@dataclass(frozen=True)
 class Verdict:
     """The answer for a whole video.
 
@@ -107,6 +153,7 @@ class Verdict:
         fake_from: Scores from here up are called fake; None where none is.
         likelihood_ratio: How much more probable the score is of fakes than of reals, whatever the
             share of fakes; None where the calibration does not know.
+        methods: What each of several methods says alone; empty where one judged.
     """
 
     video: str
@@ -122,12 +169,17 @@ class Verdict:
     real_below: float | None = None
     fake_from: float | None = None
     likelihood_ratio: "LikelihoodRatio | None" = None
+    methods: tuple[MethodScore, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the verdict as plain JSON types, with the version of their layout."""
         content = {"version": VERDICT_VERSION, **asdict(self)}
         for name in ("tracks", "faces", "intervals"):
-            content[name] = [{**row, "person": row["track"] + 1} for row in content[name]]
+            content[name] = [_numbered(row) for row in content[name]]
+        content["methods"] = [
+            {**row, "tracks": [_numbered(person) for person in row["tracks"]]}
+            for row in content["methods"]
+        ]
         return content
 
     def shown(self, score: float) -> str:
@@ -138,6 +190,8 @@ class Verdict:
     def limits(self) -> str:
         """Say from where on clips are called real and fake."""
         real, fake = self.real_below, self.fake_from
+        if self.methods and real is None and fake is None:
+            return "called what all methods that decide agree on"
         low = "none called real" if real is None else f"real below {self._at(real)}"
         high = "none called fake" if fake is None else f"fake from {self._at(fake)}"
         return f"{low}, {high}"

@@ -41,6 +41,12 @@ class Settings:
     note: str = ""
     limits: tuple[str, ...] = ()
 
+    @property
+    def looks_for(self) -> str:
+        """Say what the network sees, and so what its answer is about."""
+        how = "picture by picture" if self.frames == 1 else f"in {self.frames} pictures at a time"
+        return f"traces of a changed or swapped face, {how}"
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types, with the version of their layout."""
         content = {field.name: getattr(self, field.name) for field in fields(Settings)}

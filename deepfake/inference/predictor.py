@@ -8,6 +8,7 @@ from pathlib import Path
 
 from deepfake import __version__
 from deepfake.aggregation import by_name, person_scores
+from deepfake.calibration import Calibration
 from deepfake.checkpoints.loading import Checkpoint, load, sha256
 from deepfake.inference.faces import batches
 from deepfake.recipe import InputRecipe
@@ -74,6 +75,21 @@ class VideoPredictor:
         from deepfake.checkpoints.hub import load_pretrained
 
         return cls(load_pretrained(repo, revision=revision, device=device))
+
+    @property
+    def members(self) -> "list[VideoPredictor]":
+        """Return who judges: this one alone, unlike a panel."""
+        return [self]
+
+    @property
+    def name(self) -> str:
+        """Return what judges: a file or "default"."""
+        return self.checkpoint.name
+
+    @property
+    def calibration(self) -> Calibration:
+        """Return the limits that clips are called by."""
+        return self.checkpoint.calibration
 
     def predict(
         self,

@@ -30,6 +30,7 @@ class Clip:
         end_s: Its end.
         fps: Frames per second of video, instead of the number in `options`.
         limits: What the clip may cost.
+        others: As which other options the same faces are cut out, for a panel.
     """
 
     path: Path
@@ -39,6 +40,19 @@ class Clip:
     end_s: float | None
     fps: float | None = None
     limits: Limits = DEFAULT
+    others: "tuple[PreprocessOptions, ...]" = ()
+
+
+def look_for_all(clip: Clip) -> "tuple[Extraction, ...]":
+    """Find the faces of a clip, and cut them out for each method of a panel.
+
+    Raises:
+        VideoError: The clip cannot be used.
+    """
+    from deepfake.inference.panel import same_faces
+
+    found = look(clip)
+    return found, *(same_faces(clip.path, found, o, limits=clip.limits) for o in clip.others)
 
 
 def look(clip: Clip) -> "Extraction":

@@ -16,20 +16,28 @@ from deepfake.types import Verdict
 
 if TYPE_CHECKING:
     from deepfake.inference import VideoPredictor
+    from deepfake.inference.panel import Panel
     from preprocessing.pipeline import Extraction
 
 COLUMNS = ("video", "label", "score", "threshold", "people", "faces", "reason")
 FAILED = "error"  # the label of a clip that could not be judged
-SETTINGS = ("checkpoint_sha256", "aggregation", "only_person", "preprocess", "looked", "version")
+SETTINGS = (
+    "checkpoint_sha256",
+    "aggregation",
+    "only_person",
+    "preprocess",
+    "looked",
+    "version",
+    "panel",
+)
 
 Entry = Mapping[str, Any]  # a verdict, or a failure, as plain JSON types
 
 
-def failure(path: Path, reason: str, predictor: "VideoPredictor") -> Entry:
+def failure(path: Path, reason: str, predictor: "VideoPredictor | Panel") -> Entry:
     """Return the entry of a clip that could not be judged: the fields of a verdict, no score."""
-    checkpoint = predictor.checkpoint
-    threshold = checkpoint.calibration.threshold
-    empty = Verdict(str(path), "undecided", None, threshold, checkpoint=checkpoint.name)
+    threshold = predictor.calibration.threshold
+    empty = Verdict(str(path), "undecided", None, threshold, checkpoint=predictor.name)
     return {**empty.to_dict(), "label": FAILED, "reason": reason}
 
 

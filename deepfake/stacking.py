@@ -1,0 +1,294 @@
+"""One probability out of what several methods say of a clip, and when their answers differ too far.
+
+Logistic stacking (Wolpert, Neural Networks 5(2), 1992) of the methods' calibrated logits, with
+weights that are never negative, fitted on validation videos that trained none of them. A method
+whose scores are another's adds nothing and is left out, so that a copy changes nothing. There is a
+fit for every set of methods that may have an answer. Imports no torch.
+"""
+
+import json
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from deepfake import calibration
+from deepfake.aggregation import CLIP
+from deepfake.calibration import Calibration
+from deepfake.errors import DeepfakeError
+from deepfake.types import VerdictLabel
+
+VERSION = 1
+FOLDS = 5
+SHRINK = 1e-2  # ridge on the weights around equal shares: methods that say the same share alike
+WIDEN = 0.5  # of the spread of the methods' logits, that a clip must clear the limits by
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What a method did on the validation videos that a stack was fitted on."""
+
+    reals: int
+    fakes: int
+    reals_called_fake: int
+    fakes_called_real: int
+    undecided: int
+
+    def __str__(self) -> str:
+        """Return the counts in words."""
+        return (
+            f"{self.reals_called_fake} of {self.reals} reals called fake, "
+            f"{self.fakes_called_real} of {self.fakes} fakes called real, "
+            f"{self.undecided} left undecided"
+        )
+
+
+@dataclass(frozen=True)
+class Stack:
+    """How the answers of several methods become one.
+
+    Args:
+        members: SHA-256 of each checkpoint, none twice.
+        weights: By the members that have an answer, as "0" or "0,2": a weight for each of their
+            logits, and the bias.
+        calibration: Limits on the stacked probability.
+        rates: Of each member, and of the stack under the name "".
+    """
+
+    members: tuple[str, ...]
+    weights: Mapping[str, tuple[float, ...]]
+    calibration: Calibration
+    rates: Mapping[str, Rates]
+
+    def probability(self, scores: Mapping[str, float | None]) -> float | None:
+        """Return P(fake) from calibrated scores by member; None where none has an answer."""
+        known = [i for i, m in enumerate(self.members) if scores.get(m) is not None]
+        if not known:
+            return None
+        logits = np.array([[_logit(scores[self.members[i]] or 0.0) for i in known]])
+        return float(_stacked(logits, self.weights[_key(known)])[0])
+
+    def decide(self, scores: Mapping[str, float | None]) -> tuple[VerdictLabel, bool]:
+        """Return what is said of a clip, and whether nothing is said since methods differ.
+
+        A clip is called what its probability says where that clears the limits by `WIDEN` of the
+        standard deviation of the methods' logits, so methods that differ widen "undecided".
+        """
+        p = self.probability(scores)
+        if p is None:
+            return "undecided", False
+        label = self.calibration.verdict(p)
+        lower, upper = widened(p, [scores[m] for m in self.members if scores.get(m) is not None])
+        careful = self.calibration.verdict(lower if label == "fake" else upper)
+        return careful, careful != label
+
+    def check(self, given: Collection[str]) -> None:
+        """See that all members are there.
+
+        Raises:
+            DeepfakeError: One is not.
+        """
+        missing = set(self.members) - set(given)
+        if missing:
+            raise DeepfakeError(
+                f"The panel was fitted with a checkpoint of SHA-256 {min(missing)[:16]}..., which "
+                "is not among those given. Give all of its checkpoints, or fit it again."
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types."""
+        return {
+            "version": VERSION,
+            "members": list(self.members),
+            "weights": {key: list(values) for key, values in self.weights.items()},
+            "calibration": self.calibration.to_dict(),
+            "rates": {name: asdict(rates) for name, rates in self.rates.items()},
+        }
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> "Stack":
+        """Read what `to_dict` wrote.
+
+        Raises:
+            ValueError: It is something else.
+        """
+        found = content.get("version") if isinstance(content, Mapping) else None
+        if found != VERSION:
+            raise ValueError(f"version {found}; this program reads {VERSION}")
+        members = tuple(str(m) for m in content["members"])
+        weights = {k: tuple(float(v) for v in row) for k, row in content["weights"].items()}
+        wrong = [k for k in _keys(len(members)) if len(weights.get(k, ())) != k.count(",") + 2]
+        if wrong:
+            raise ValueError(f"no weights, or not as many as needed, for members {wrong[0]}")
+        rates = {str(k): Rates(**row) for k, row in content["rates"].items()}
+        return cls(members, weights, Calibration.from_dict(content["calibration"]), rates)
+
+
+def read_stack(path: Path) -> Stack:
+    """Read the stack that `evaluate` wrote.
+
+    Raises:
+        DeepfakeError: It is missing or something else.
+    """
+    try:
+        return Stack.from_dict(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError as error:
+        raise DeepfakeError(
+            f"No panel at {path}. Fit one with `python -m deepfake.evaluate --checkpoint A B "
+            "--data VALIDATION --out DIR`, which writes DIR/panel.json."
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DeepfakeError(f"{path} is not a panel: {error}. Fit it again.") from error
+
+
+def fit_stack(
+    labels: ArrayLike,
+    scores: Mapping[str, Sequence[float | None]],
+    groups: Sequence[str],
+    verdicts: Mapping[str, Calibration],
+) -> tuple[Stack, Floats]:
+    """Fit a stack on validation videos.
+
+    The limits, and the stack's own rates, come from folds: of each video the probability is that
+    of weights fitted on other people. These (N,) are returned too, NaN where there is none.
+
+    Args:
+        labels: 0 real, 1 fake (N,).
+        scores: Calibrated P(fake) of each member, by its SHA-256; None where it has no answer.
+        groups: Videos that share a person or a source have the same one.
+        verdicts: Calibration of each member, for its rates.
+
+    Raises:
+        DeepfakeError: A class is missing, or fewer than two members differ.
+    """
+    y = np.asarray(labels, dtype=np.int64)
+    if len(np.unique(y)) < 2:
+        raise DeepfakeError("A panel is fitted on real and fake videos; here is one class only.")
+    members = _distinct(scores)
+    if len(members) < 2:
+        raise DeepfakeError(
+            "These checkpoints give the same scores: a panel needs two that differ."
+        )
+    columns = {m: np.array([_logit(s) for s in scores[m]]) for m in members}
+    table = np.stack([columns[m] for m in members], axis=1)
+    weights = {key: _fit(table, y, key) for key in _keys(len(members))}
+    fold = _folds(groups)
+    held = np.full(len(y), np.nan)
+    for number in range(FOLDS):
+        out = fold == number
+        if not out.any() or len(np.unique(y[~out])) < 2:
+            continue
+        part = {key: _fit(table[~out], y[~out], key) for key in _keys(len(members))}
+        for row in np.flatnonzero(out):
+            known = np.flatnonzero(np.isfinite(table[row]))
+            if known.size:
+                held[row] = _stacked(table[row : row + 1, known], part[_key(known.tolist())])[0]
+    seen = np.isfinite(held)
+    limits = calibration.fit(y[seen].tolist(), held[seen].tolist(), method="none")
+    said = [
+        _said(limits, p, [scores[m][row] for m in members if scores[m][row] is not None])
+        for row, p in enumerate(held)
+    ]
+    rates = {"": _rates(y, said)}
+    for m in members:
+        own = [None if s is None else verdicts[m].verdict(s) for s in scores[m]]
+        rates[m] = _rates(y, own)
+    return Stack(tuple(members), weights, limits, rates), held
+
+
+def widened(p: float, scores: Sequence[float | None]) -> tuple[float, float]:
+    """Return P(fake) less and more `WIDEN` of the spread of methods' scores, in logits."""
+    spread = float(np.std([_logit(s) for s in scores])) * WIDEN
+    middle = _logit(p)
+    return _sigmoid(middle - spread), _sigmoid(middle + spread)
+
+
+def _said(limits: Calibration, p: float, scores: Sequence[float | None]) -> VerdictLabel | None:
+    if not math.isfinite(p):
+        return None
+    label = limits.verdict(p)
+    lower, upper = widened(p, scores)
+    return limits.verdict(lower if label == "fake" else upper)
+
+
+def _rates(y: NDArray[np.int64], said: Sequence[VerdictLabel | None]) -> Rates:
+    pairs = [(int(label), one) for label, one in zip(y, said, strict=True) if one is not None]
+    return Rates(
+        reals=sum(label == 0 for label, _ in pairs),
+        fakes=sum(label == 1 for label, _ in pairs),
+        reals_called_fake=sum(pair == (0, "fake") for pair in pairs),
+        fakes_called_real=sum(pair == (1, "real") for pair in pairs),
+        undecided=sum(one == "undecided" for _, one in pairs),
+    )
+
+
+def _distinct(scores: Mapping[str, Sequence[float | None]]) -> list[str]:
+    """Return the members in a fixed order, each whose scores no earlier one gives."""
+    found: list[str] = []
+    for name in sorted(scores):
+        if all(list(scores[name]) != list(scores[other]) for other in found):
+            found.append(name)
+    return found
+
+
+def _keys(count: int) -> Iterator[str]:
+    for size in range(1, count + 1):
+        yield from (_key(list(some)) for some in combinations(range(count), size))
+
+
+def _key(members: Sequence[int]) -> str:
+    return ",".join(str(m) for m in members)
+
+
+def _fit(table: Floats, y: NDArray[np.int64], key: str) -> tuple[float, ...]:
+    """Return weights and bias of some members, from the videos that all of them have scored."""
+    from scipy.optimize import minimize
+
+    columns = [int(m) for m in key.split(",")]
+    rows = np.isfinite(table[:, columns]).all(axis=1)
+    z, labels = table[rows][:, columns], y[rows]
+    even = 1 / len(columns)
+    if len(np.unique(labels)) < 2:
+        return (*[even] * len(columns), 0.0)
+    # Either class counts alike: how often clips are fake is not known where a panel is used.
+    share = np.where(labels == 1, 0.5 / labels.mean(), 0.5 / (1 - labels.mean()))
+
+    def loss(parameters: Floats) -> float:
+        total = z @ parameters[:-1] + parameters[-1]
+        apart = SHRINK * float(np.square(parameters[:-1] - even).sum())
+        return float(np.mean(share * (np.logaddexp(0, total) - labels * total))) + apart
+
+    start = np.array([*[even] * len(columns), 0.0])
+    bounds = [(0.0, None)] * len(columns) + [(None, None)]
+    found = minimize(loss, start, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-12})
+    return tuple(float(v) for v in found.x)
+
+
+def _stacked(logits: Floats, weights: Sequence[float]) -> Floats:
+    total = logits @ np.array(weights[:-1]) + weights[-1]
+    return np.asarray(1 / (1 + np.exp(-total)), dtype=np.float64)
+
+
+def _folds(groups: Sequence[str]) -> NDArray[np.int64]:
+    """Return the fold of each video; one group is never divided."""
+    names = sorted(set(groups))
+    place = {name: i for i, name in enumerate(np.random.default_rng(0).permutation(names))}
+    return np.array([place[group] % FOLDS for group in groups], dtype=np.int64)
+
+
+def _logit(score: float | None) -> float:
+    if score is None:
+        return math.nan
+    clipped = min(max(score, CLIP), 1 - CLIP)
+    return math.log(clipped) - math.log1p(-clipped)
+
+
+def _sigmoid(logit: float) -> float:
+    return 1 / (1 + math.exp(-logit))
