@@ -61,7 +61,7 @@ def shown(frame: "av.VideoFrame", aspect: Fraction | None) -> Image | None:
 def _matrix(frame: "av.VideoFrame") -> tuple[int, int, int, int]:
     """Return the display matrix (a, b, c, d): x' = a x + c y, y' = b x + d y."""
     try:
-        given: Mapping[Any, Any] = frame.side_data  # type: ignore[assignment]
+        given: Mapping[Any, Any] = frame.side_data
         data = np.frombuffer(bytes(given[Type.DISPLAYMATRIX]), np.int32)
     except (KeyError, ValueError):  # none, or beside data of a kind that PyAV does not know
         return 1, 0, 0, 1

@@ -1,0 +1,1 @@
+"""The old place of `deepfake.checkpoints.published`, for one minor release."""
