@@ -12,6 +12,7 @@ VERBS = {
     "train": "train a network on them",
     "evaluate": "measure checkpoints on data sets",
     "predict": "judge clips",
+    "calibrate": "fit a checkpoint's probabilities on labelled videos",
     "export": "write a checkpoint in another format",
     "verify": "check signed evidence and judge it again",
     "app": "judge clips in a browser",

@@ -62,8 +62,8 @@ class Calibration:
     knots: tuple[float, ...] = ()
     values: tuple[float, ...] = ()
     threshold: float = 0.5
-    low: float | None = 0.5
-    high: float | None = 0.5
+    low: float | None = None
+    high: float | None = None
     false_alarms: float = 0.05
     target_error: float = 0.05
     reals: int = 0
@@ -89,6 +89,11 @@ class Calibration:
                 raise ValueError(f"{name} must be in [0, 1], got {value}")
         if self.low is not None and self.high is not None and self.low > self.high:
             raise ValueError(f"low must not be above high, got {self.low} and {self.high}")
+
+    @property
+    def fitted(self) -> bool:
+        """Whether scores were held against labelled videos."""
+        return self.reals > 0 and self.fakes > 0
 
     @property
     def undecided(self) -> tuple[float, float]:

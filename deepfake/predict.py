@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from deepfake.types import Verdict
     from preprocessing.workers.local import Outcome
 
+SHOTS = 8  # that are printed, those with the highest scores
+
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line."""
@@ -72,7 +74,12 @@ def parser() -> argparse.ArgumentParser:
         help="what runs the network (default: auto, the file's own)",
     )
     add("--aggregate", metavar="RULE", help="from faces to a verdict (default: the checkpoint's)")
-    add("--frames", type=int, help="per clip (default: the checkpoint's)")
+    add(
+        "--frames",
+        type=int,
+        help="evenly over each clip; short shots get some more (default: the "
+        "checkpoint's, and more of long clips)",
+    )
     add("--fps", type=float, help="frames per second of video, instead of a fixed number")
     add("--start", type=seconds, default=0.0, help="begin of the span looked at: 83.5 or 1:23.5")
     add("--end", type=seconds, help="its end")
@@ -270,6 +277,7 @@ def _clips(arguments: argparse.Namespace, predictor: "VideoPredictor | Panel") -
             arguments.fps,
             limits_of(arguments),
             tuple(member.options for member in predictor.members[1:]),
+            predictor.grow,
         )
         for path in find_clips(arguments.clips)
     ]
@@ -362,13 +370,34 @@ def describe(verdict: "Verdict", *, alone: bool = True) -> str:
         span = f"  {person.start_s:.1f}-{person.end_s:.1f} s" if person.end_s else ""
         faces = f"{person.faces} {'face' if person.faces == 1 else 'faces'}"
         lines.append(f"  person {person.person}: {verdict.shown(person.score)}{span}  {faces}")
+        if person.left_out:
+            lines.append(f"    left out: {person.left_out}")
         lines += [
-            f"    looks fake {interval.start_s:.1f}-{interval.end_s:.1f} s"
+            f"    {verdict.moment(interval)} {interval.start_s:.1f}-{interval.end_s:.1f} s"
             f" ({verdict.shown(interval.score)})"
             for interval in verdict.intervals
             if interval.track == person.track
         ]
+    lines += _shots(verdict)
     return "\n".join(one_line(line) for line in lines)
+
+
+def _shots(verdict: "Verdict") -> list[str]:
+    """Return a line for each shot that was judged, of many for those with the highest scores."""
+    judged = [shot for shot in verdict.shots if shot.score is not None]
+    found, seen = (verdict.provenance.get(name, 1) for name in ("shots_found", "shots_seen"))
+    lines = [f"  {found - seen} of {found} shots were not looked at"] if seen < found else []
+    if len(verdict.shots) < 2 or not judged:
+        return lines
+    best = sorted(judged, key=lambda shot: -(shot.score or 0.0))[:SHOTS]
+    lines += [
+        f"  shot {shot.start_s:.1f}-{shot.end_s:.1f} s: {verdict.shown(shot.score or 0.0)}"
+        f"  {shot.faces} {'face' if shot.faces == 1 else 'faces'}"
+        for shot in sorted(best, key=lambda shot: shot.start_s)
+    ]
+    if more := len(judged) - len(best):
+        lines.append(f"  {more} more shots score {verdict.shown(best[-1].score or 0.0)} at most")
+    return lines
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The values that travel from face crops to a verdict."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from html import escape
@@ -62,24 +63,39 @@ def _numbered(row: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class FaceScore(_Numbered):
-    """P(fake) in [0, 1] of one face: whose (track), when (frame, time_s), where (box)."""
+    """P(fake) in [0, 1] of one face: whose (track), when (frame, time_s, shot), where (box)."""
 
     score: float
     track: int
     frame: int
     time_s: float = 0.0
     box: Box | None = None
+    shot: int = 0
 
 
 @dataclass(frozen=True)
 class TrackScore(_Numbered):
-    """P(fake) in [0, 1] of one person, with the time span in which they were seen."""
+    """P(fake) in [0, 1] of one person, with the time span in which they were seen.
+
+    Who has a reason to be left out does not count for the verdict.
+    """
 
     track: int
     score: float
     faces: int
     start_s: float
     end_s: float
+    left_out: str = ""
+
+
+@dataclass(frozen=True)
+class ShotScore:
+    """P(fake) in [0, 1] of a shot, from one cut to the next; None where no face was judged."""
+
+    start_s: float
+    end_s: float
+    score: float | None
+    faces: int
 
 
 @dataclass(frozen=True)
@@ -154,6 +170,8 @@ class Verdict:
         likelihood_ratio: How much more probable the score is of fakes than of reals, whatever the
             share of fakes; None where the calibration does not know.
         methods: What each of several methods says alone; empty where one judged.
+        shots: One score per shot, over all its people.
+        calibrated: Whether scores are probabilities that were fitted on labelled videos.
     """
 
     video: str
@@ -170,6 +188,8 @@ class Verdict:
     fake_from: float | None = None
     likelihood_ratio: "LikelihoodRatio | None" = None
     methods: tuple[MethodScore, ...] = ()
+    shots: tuple[ShotScore, ...] = ()
+    calibrated: bool = True
 
     def to_dict(self) -> dict[str, Any]:
         """Return the verdict as plain JSON types, with the version of their layout."""
@@ -201,10 +221,23 @@ class Verdict:
         return f"{limit:.{digits}f}"
 
     def _head(self) -> str:
-        between = ", in between" if self.label == "undecided" else ""
+        between = ", in between" if self.label == "undecided" and self.calibrated else ""
         score = "cannot be judged" if self.score is None else f"score {self.shown(self.score)}"
         score += between if self.score is not None else ""
-        return f"({score}; {self.limits})"
+        return f"({score}; {self.limits if self.calibrated else self._leaning})"
+
+    @property
+    def _leaning(self) -> str:
+        if self.score is None:
+            return "not calibrated"
+        side = "fake" if self.score >= self.threshold else "real"
+        return f"not calibrated, leans to {side}"
+
+    def moment(self, interval: Interval) -> str:
+        """Say what is true of an interval: nobody looks fake in a clip that is not called so."""
+        limit = math.inf if self.fake_from is None else self.fake_from
+        high = self.label == "fake" and interval.score >= limit
+        return "looks fake" if high else "highest here"
 
     def __str__(self) -> str:
         """Return the verdict in one line."""
@@ -220,13 +253,15 @@ class Verdict:
             for person in self.tracks
         )
         heads = "".join(
-            f'<th scope="col">{name}</th>'
-            for name in ("person", "score", "seen", "faces", "looks fake")
+            f'<th scope="col">{name}</th>' for name in ("person", "score", "seen", "faces", "when")
         )
         table = f"<table><tr>{heads}</tr>{rows}</table>" if rows else ""
         reason = f"<p>{escape(self.reason)}</p>" if self.reason else ""
         return f"<div><p>{escape(self.video)}: {head}</p>{reason}{table}</div>"
 
     def _when(self, track: int) -> str:
-        spans = [i for i in self.intervals if i.track == track]
-        return ", ".join(f"{i.start_s:.1f}\N{EN DASH}{i.end_s:.1f} s" for i in spans)
+        return ", ".join(
+            f"{self.moment(i)} {i.start_s:.1f}\N{EN DASH}{i.end_s:.1f} s"
+            for i in self.intervals
+            if i.track == track
+        )

@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from preprocessing.faces.mtcnn import MTCNN
 from preprocessing.limits import DEFAULT, Limits
 from preprocessing.people.appearance import is_cut, look_of, scene_of
 from preprocessing.people.recognition import recogniser
-from preprocessing.people.tracking import SeenFace, SeenFrame, link
+from preprocessing.people.tracking import SeenFace, SeenFrame, is_still, link
 from preprocessing.types import (
     Box,
     Detection,
@@ -30,10 +30,11 @@ from preprocessing.types import (
     Track,
     VideoInfo,
 )
-from preprocessing.video.index import evenly_spaced, index_frames
+from preprocessing.video.index import index_frames
 from preprocessing.video.read import read_frames
+from preprocessing.video.shots import grown, schedule
 
-MIN_TRACK_SHARE = 0.1  # of the frames; shorter tracks are mostly no faces
+MIN_FACES = 3  # of a track; shorter ones are mostly no faces
 MIN_BRIGHTNESS = 20.0  # mean of 0..255 inside the box: darker faces are silhouettes
 MAX_CROP_BYTES = 256 * 2**20  # held per video; beyond, every second frame is let go
 
@@ -51,6 +52,9 @@ class Extraction:
         cuts_s: Times at which a new scene starts, in seconds.
         stride: Of the frames read, every so manieth was kept, to bound memory; 1 for all.
         sizes: Width and height of the frames looked at, in pixels; they may change on the way.
+        times_s: Of the frames that were searched for faces, in seconds.
+        shots: Scenes that there may be, as far as was searched for them.
+        shots_seen: Of these, the ones that a frame was read of.
     """
 
     info: VideoInfo
@@ -61,6 +65,9 @@ class Extraction:
     cuts_s: tuple[float, ...] = ()
     stride: int = 1
     sizes: dict[int, tuple[int, int]] = field(default_factory=dict)
+    times_s: tuple[float, ...] = ()
+    shots: int = 1
+    shots_seen: int = 1
 
 
 def make_detector(options: PreprocessOptions, device: str = "cpu") -> FaceDetector:
@@ -88,6 +95,8 @@ def extract_faces(
     start_s: float = 0.0,
     end_s: float | None = None,
     fps: float | None = None,
+    shots: bool = False,
+    grow: bool = False,
     shrink: Callable[[Image], Image] | None = None,
     limits: Limits = DEFAULT,
     device: str = "cpu",
@@ -103,7 +112,9 @@ def extract_faces(
         fps: Frames per second of video, instead of the number in `options`. However long the video
             is, crops of no more than `MAX_CROP_BYTES` are held: where they would be more, every
             second frame is let go, and so on.
-        shrink: Applied to each crop before it is kept.
+        shots: Look for scenes and give each its share of frames, see `preprocessing.video.shots`.
+        grow: Give videos of more than a minute more frames, unless `fps` says how many.
+        shrink: Applied to each crop before it is kept, where there are more than `options` say.
         limits: What the video may cost.
         device: Decodes the video, as in `read_frames`.
 
@@ -113,21 +124,30 @@ def extract_faces(
     report = ReadReport()
     index = index_frames(path, limits)
     info = index.info
-    count = options.frames
-    if fps is not None:
-        last = info.duration_s if end_s is None else min(end_s, info.duration_s)
-        count = max(1, round((last - max(start_s, 0.0)) * fps))
     if index.still is not None:
         start_s, end_s = 0.0, None
-    positions = evenly_spaced(index.times_s, count, start_s=start_s, end_s=end_s)
-    if not positions:
+    last = info.duration_s if end_s is None else min(end_s, info.duration_s)
+    span_s = last - max(start_s, 0.0)
+    count = options.frames if fps is None else max(1, round(span_s * fps))
+    if grow and fps is None:
+        count = grown(count, span_s)
+    chosen = schedule(path, index, count, start_s=start_s, end_s=end_s, shots=shots, limits=limits)
+    if not chosen.positions:
         raise VideoError(
             f"{path.name} has no frame between {start_s:g} s and {end_s} s; "
             f"it lasts {info.duration_s:.1f} s"
         )
-    frames = read_frames(path, index, positions, report, limits, device)
+    frames = read_frames(path, index, chosen.positions, report, limits, device)
+    bounded = fps is not None or len(chosen.positions) > options.frames
     looks = _look_at(
-        frames, options, detector, limits, shrink, math.inf if fps is None else MAX_CROP_BYTES
+        frames,
+        options,
+        detector,
+        limits,
+        shrink if bounded else None,
+        MAX_CROP_BYTES if bounded else math.inf,
+        chosen.starts_s,
+        chosen.keys_s,
     )
     if report.read == 0:
         raise VideoError(
@@ -135,15 +155,30 @@ def extract_faces(
             f"({report.corrupt} damaged, {report.errors} decoder errors)"
         )
     tracks = link(looks.seen, looks.describe if options.crop == "square" else None)
-    tracks, left_out = _keep_people(tracks, read=len(looks.seen), most=limits.tracks)
+    tracks, left_out = _keep_people(tracks, looks.seen, most=limits.tracks)
+    faces_seen = {id(face.detection): face for frame in looks.seen for face in frame.faces}
+    tracks = tuple(
+        replace(track, still=is_still([faces_seen[id(d)] for d in track.detections]))
+        for track in tracks
+    )
     faces = tuple(
         Face(track.id, detection, *looks.crops[id(detection)])
         for track in tracks
         for detection in track.detections
     )
-    rejected = dict(looks.rejected + left_out)
-    cuts = tuple(looks.cuts)
-    return Extraction(info, report, tracks, faces, rejected, cuts, looks.stride, looks.sizes)
+    return Extraction(
+        info,
+        report,
+        tracks,
+        faces,
+        dict(looks.rejected + left_out),
+        tuple(looks.cuts),
+        looks.stride,
+        looks.sizes,
+        tuple(frame.time_s for frame in looks.seen),
+        len(chosen.starts_s) + 1,
+        chosen.seen,
+    )
 
 
 def crop_known(
@@ -198,23 +233,36 @@ class _Looks:
     rejected: Counter[str] = field(default_factory=Counter)
     cuts: list[float] = field(default_factory=list)
     sizes: dict[int, tuple[int, int]] = field(default_factory=dict)
+    starts_s: Sequence[float] = ()  # of scenes, as far as they were searched for,
+    keys_s: Sequence[float] | None = None  # and of all key frames
     stride: int = 1
     held: int = 0
 
     def shots(self, frames: Iterable[Frame]) -> Iterator[Shot]:
         """Yield every `stride`th frame; note where scenes start."""
         scene: NDArray[np.float32] | None = None
-        cut, size = False, (0, 0)
+        cut, size, time_s = False, (0, 0), 0.0
         for number, frame in enumerate(frames):
             before, scene = scene, scene_of(frame.image)
             size_before, size = size, (frame.image.shape[1], frame.image.shape[0])
             self.sizes[frame.index] = size
             if before is not None and (size != size_before or is_cut(before, scene)):
-                self.cuts.append(frame.time_s)
+                self._note_cut(time_s, frame.time_s)
                 cut = True
+            time_s = frame.time_s
             if number % self.stride == 0:
                 yield Shot(number, frame, cut)
                 cut = False
+
+    def _note_cut(self, after_s: float, until_s: float) -> None:
+        """Note a cut between two frames, where the encoder saw one too."""
+        if self.keys_s is None:
+            self.cuts.append(until_s)
+            return
+        for known in (self.starts_s, self.keys_s):
+            if between := [time_s for time_s in known if after_s < time_s <= until_s]:
+                self.cuts.append(between[-1])
+                return
 
     def describe(self, detection: Detection) -> NDArray[np.float64] | None:
         """Return who a face is, from its square crop; None where nothing can tell."""
@@ -242,9 +290,11 @@ def _look_at(
     limits: Limits,
     shrink: Callable[[Image], Image] | None = None,
     max_bytes: float = math.inf,
+    starts_s: Sequence[float] = (),
+    keys_s: Sequence[float] | None = None,
 ) -> _Looks:
     """Detect, describe and crop."""
-    looks = _Looks()
+    looks = _Looks(starts_s=starts_s, keys_s=keys_s)
     cut = False
     for sight in follow(looks.shots(frames), detector, options.min_score):
         shot = sight.shot
@@ -315,13 +365,24 @@ def _brightness(image: Image, box: Box) -> float:
 
 
 def _keep_people(
-    tracks: Sequence[Track], *, read: int, most: int
+    tracks: Sequence[Track], seen: Sequence[SeenFrame], *, most: int
 ) -> tuple[tuple[Track, ...], Counter[str]]:
-    """Leave out tracks too short to be a person, unless there is no other; number the rest."""
-    least = max(2, round(MIN_TRACK_SHARE * read)) if read > 2 else 1
+    """Leave out tracks too short to be a person, unless there is no other; number the rest.
+
+    Where a scene has fewer frames than a person needs faces, one in all of them will do.
+    """
+    scenes = np.cumsum([frame.cut for frame in seen])
+    times = np.array([frame.time_s for frame in seen])
+    frames = np.bincount(scenes) if len(seen) else scenes
+
+    def enough(track: Track) -> bool:
+        places = np.searchsorted(times, [detection.time_s for detection in track.detections])
+        counts = np.bincount(scenes[places], minlength=len(frames))
+        return bool((counts >= np.minimum(frames, MIN_FACES))[counts > 0].any())
+
     longest = max((len(track.detections) for track in tracks), default=0)
-    least = min(least, longest)
-    kept = [track for track in tracks if len(track.detections) >= least]
+    least = min(longest, MIN_FACES)
+    kept = [t for t in tracks if len(t.detections) >= least or enough(t)]
     left_out: Counter[str] = Counter()
     if short := _faces(tracks) - _faces(kept):
         left_out["track too short"] = short

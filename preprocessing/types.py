@@ -130,6 +130,7 @@ class FrameIndex:
         origins_s: What the clock of each part shows at second 0.
         is_picture: A photograph, or an animation that Pillow reads.
         still: The photograph.
+        sizes: Of each packet, in bytes; none of a picture.
     """
 
     info: VideoInfo
@@ -142,6 +143,12 @@ class FrameIndex:
     origins_s: tuple[float, ...] = (0.0,)
     is_picture: bool = False
     still: Image | None = None
+    sizes: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+
+    @property
+    def keys(self) -> NDArray[np.int64]:
+        """Return the positions of the frames that are decoded without others."""
+        return np.flatnonzero(self.begins[self.packets] == self.packets)
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,10 +172,14 @@ class Detection:
 
 @dataclass(frozen=True)
 class Track:
-    """One person's detections through time, at most one a frame, in time order."""
+    """One person's detections through time, at most one a frame, in time order.
+
+    A still one has no motion of its own, as a poster or a photograph on a wall.
+    """
 
     id: int
     detections: tuple[Detection, ...]
+    still: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -73,6 +73,12 @@ def export(checkpoint: Path, kind: Format, out: Path, *, half: bool = False) -> 
     return Parity(difference, len(faces))
 
 
+def write(network: nn.Module, settings: Settings, out: Path) -> None:
+    """Write a network with its settings, in the format that the name of the file ends in."""
+    kind: Format = "safetensors" if out.suffix == ".safetensors" else "onnx"
+    _write(network, settings, kind, out, half=False)
+
+
 def _write(
     network: nn.Module,
     settings: Settings,

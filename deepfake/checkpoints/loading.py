@@ -185,10 +185,16 @@ def _check_shipped(path: Path, digest: str | None = None) -> None:
 
 
 def _with_settings(tensors: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
-    """Return tensors of a .safetensors file of ours as in a Lightning checkpoint, others as is."""
-    with path.open("rb") as file:
-        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-    text = header.get("__metadata__", {}).get(KEY)
+    """Return tensors of a .safetensors file of ours as in a Lightning checkpoint, others as is.
+
+    The settings of the shipped model are those beside it, for the graph and for the network alike.
+    """
+    if path == DEFAULT_WEIGHTS:
+        text = DEFAULT_SETTINGS.read_text(encoding="utf-8")
+    else:
+        with path.open("rb") as file:
+            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        text = header.get("__metadata__", {}).get(KEY)
     if text is None:
         return tensors
     state = {f"{PREFIX}{name}": tensor for name, tensor in tensors.items()}

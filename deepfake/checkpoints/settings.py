@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from deepfake.aggregation import DEFAULT, by_name
 from deepfake.calibration import Calibration
+from deepfake.checkpoints.validation import ValidationScores
 from deepfake.errors import CheckpointError
 from deepfake.recipe import InputRecipe
 from preprocessing.options import options_from_dict
@@ -30,6 +31,7 @@ class Settings:
         frames: Crops that the network takes at once, T; 1 for single faces.
         note: What a person should know of it, in a line.
         limits: What it cannot do, as its card says.
+        validation: Scores on which any rule can be calibrated, where they are kept.
     """
 
     recipe: InputRecipe
@@ -40,6 +42,23 @@ class Settings:
     frames: int = 1
     note: str = ""
     limits: tuple[str, ...] = ()
+    validation: ValidationScores | None = None
+
+    def calibration_for(self, rule: str) -> Calibration:
+        """Return the calibration that belongs to a rule; an unfitted one for others."""
+        if rule == self.aggregation:
+            return self.calibration
+        known = self.calibration
+        other = replace(self, aggregation=rule)
+        return other.fit(false_alarms=known.false_alarms, target_error=known.target_error)
+
+    def fit(self, *, false_alarms: float, target_error: float) -> Calibration:
+        """Return the calibration that the validation scores bear out, else an unfitted one."""
+        if self.validation is None:
+            return Calibration()
+        return self.validation.calibration(
+            by_name(self.aggregation), false_alarms=false_alarms, target_error=target_error
+        )
 
     @property
     def looks_for(self) -> str:
@@ -58,6 +77,10 @@ class Settings:
         }
         if not self.limits:
             del content["limits"]
+        if self.validation is None:
+            del content["validation"]
+        else:
+            content["validation"] = self.validation.to_dict()
         return content
 
     def to_json(self) -> str:
@@ -86,7 +109,7 @@ class Settings:
                 )
             rule = content.get("aggregation") or DEFAULT
             by_name(rule)
-            fitted = content.get("calibration")
+            fitted, scores = content.get("calibration"), content.get("validation")
             return cls(
                 recipe=recipe_from_dict(content["recipe"]),
                 preprocess=options_from_dict(dict(content["preprocess"])),
@@ -96,6 +119,7 @@ class Settings:
                 frames=int(content.get("frames", 1)),
                 note=str(content.get("note", "")),
                 limits=_texts(content.get("limits", [])),
+                validation=None if scores is None else ValidationScores.from_dict(scores),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"{path} is not a checkpoint of this project: {error}") from error

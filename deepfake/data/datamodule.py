@@ -289,6 +289,22 @@ class FaceDataModule(LightningDataModule):
         for line in lines:
             logger.warning("leak: %s", line)
 
+    def check_validation(self) -> None:
+        """Stop where nothing could tell the best epoch.
+
+        Raises:
+            DeepfakeError: Validation has no real videos, or no fake ones and none are made.
+        """
+        self.setup()
+        side = self.sides["val"]
+        reals, fakes = (len(np.unique(side.video[side.label == k])) for k in (0, 1))
+        if not reals or not (fakes or self.fakes != "videos"):
+            raise DeepfakeError(
+                f"The validation side of {self.root} has {reals} real and {fakes} fake videos; "
+                "both are needed to tell the best epoch. Preprocess more of the missing kind, or "
+                "name the side of each video in the column split of labels.csv."
+            )
+
     def _check_labels(self) -> None:
         label = self.sides["train"].label
         if not (label == 0).any() and self.fakes != "videos":

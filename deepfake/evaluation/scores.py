@@ -17,7 +17,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from deepfake.aggregation import DEFAULT
 from deepfake.calibration import Calibration
 from deepfake.errors import DeepfakeError
 from deepfake.types import FaceScore
@@ -147,7 +146,7 @@ class Judge:
     """
 
     calibration: Calibration | None = None
-    aggregation: str = DEFAULT
+    aggregation: str = "worst_person"  # which leaves one score per video as it is
     sha256: str = ""
 
     def to_dict(self) -> dict[str, Any]:

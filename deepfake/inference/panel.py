@@ -74,6 +74,11 @@ class Panel:
         """Return which frames are looked at."""
         return self.members[0].options
 
+    @property
+    def grow(self) -> bool:
+        """Return whether more frames of long clips are looked at."""
+        return self.members[0].grow
+
     def timelines(self, faces: Sequence[FaceScore], extraction: Extraction) -> tuple[Timeline, ...]:
         """Return the first member's scores through time."""
         return self.members[0].timelines(faces, extraction)

@@ -8,17 +8,22 @@ from pathlib import Path
 
 from deepfake import __version__
 from deepfake.aggregation import by_name, person_scores
-from deepfake.calibration import Calibration
 from deepfake.checkpoints.loading import Checkpoint, load, sha256
+from deepfake.inference.decision import (
+    Parts,
+    decide,
+    in_shots,
+    pictures,
+    shot_bounds,
+    shot_of,
+)
 from deepfake.inference.faces import batches
 from deepfake.recipe import InputRecipe
 from deepfake.timeline import Timeline, limits, timelines
-from deepfake.types import FaceScore, TrackScore, Verdict, VerdictLabel
+from deepfake.types import FaceScore, ShotScore, TrackScore, Verdict
 from preprocessing.faces.detection import FaceDetector
 from preprocessing.pipeline import Extraction, extract_faces, make_detector
 from preprocessing.types import Face, Image, PreprocessOptions, VideoInfo
-
-MIN_FRACTION = 0.5  # of the frames asked for; with fewer decoded a clip is undecided
 
 
 class VideoPredictor:
@@ -26,8 +31,11 @@ class VideoPredictor:
 
     Args:
         checkpoint: What `deepfake.checkpoints.load` gave.
-        aggregation: Rule from faces to a video, by name; None takes the checkpoint's.
-        frames: Frames per video; None takes the checkpoint's.
+        aggregation: Rule from faces to a video, by name; None takes the checkpoint's. A calibration
+            belongs to a rule: for another one it is fitted again on the validation scores that the
+            checkpoint holds; where it holds none, scores are not calibrated.
+        frames: Frames per video; None takes the checkpoint's, and more of a long video. Shots get
+            frames beside these.
         only_person: Judge this person alone, by their number, from 1.
     """
 
@@ -42,8 +50,10 @@ class VideoPredictor:
         self.checkpoint = checkpoint
         self.aggregation = aggregation or checkpoint.aggregation
         self.rule = by_name(self.aggregation)
+        self.calibration = checkpoint.calibration_for(self.aggregation)
         options = checkpoint.preprocess
         self.options = options if frames is None else replace(options, frames=frames)
+        self.grow = frames is None
         self.only_person = only_person
         self._detector: FaceDetector | None = None
 
@@ -85,11 +95,6 @@ class VideoPredictor:
     def name(self) -> str:
         """Return what judges: a file or "default"."""
         return self.checkpoint.name
-
-    @property
-    def calibration(self) -> Calibration:
-        """Return the limits that clips are called by."""
-        return self.checkpoint.calibration
 
     def predict(
         self,
@@ -135,23 +140,51 @@ class VideoPredictor:
             start_s=start_s,
             end_s=end_s,
             fps=fps,
-            shrink=None if fps is None else shrinking(self.checkpoint.recipe),
+            shots=True,
+            grow=self.grow,
+            shrink=shrinking(self.checkpoint.recipe),
         )
 
     def judge(self, path: Path, extraction: Extraction) -> Verdict:
         """Return the verdict on a video whose faces are already found."""
         wanted = [f for f in extraction.faces if self.only_person in (None, f.track + 1)]
-        faces = self.score_faces(wanted)
+        faces = self.score_faces(wanted, extraction)
         usable = tuple(face for face in faces if math.isfinite(face.score))
-        raw = self.rule(usable)
-        calibration = self.checkpoint.calibration
+        left_out = pictures(extraction) if self.only_person is None else {}
+        counted = [face for face in usable if face.track not in left_out]
+        calibration, raw = self.calibration, self.rule(counted)
+        score = None if raw is None else calibration.apply(raw)
         people = tuple(
-            replace(person, score=calibration.apply(person.score))
+            replace(
+                person,
+                score=calibration.apply(person.score),
+                left_out=left_out.get(person.track, ""),
+            )
             for person in _whole_span(person_scores(usable, self.rule), extraction)
         )
-        score = None if raw is None else calibration.apply(raw)
-        label, reason = self._decide(score, extraction, rejected=len(faces) - len(usable))
         enter, leave = limits(calibration)
+        intervals = tuple(
+            interval
+            for line in self.timelines(usable, extraction)
+            for interval in line.intervals(enter, leave)
+        )
+        bounds = shot_bounds(extraction)
+        shots = tuple(
+            ShotScore(*span, self._score(inside), len(inside))
+            for span, inside in zip(bounds, in_shots(counted, len(bounds)), strict=True)
+        )
+        label, reason = decide(
+            score,
+            calibration,
+            extraction,
+            Parts(
+                [person for person in people if not person.left_out],
+                shots,
+                [interval for interval in intervals if interval.track not in left_out],
+            ),
+            rejected=len(faces) - len(usable),
+            only_person=self.only_person,
+        )
         return Verdict(
             video=str(path),
             label=label,
@@ -162,35 +195,43 @@ class VideoPredictor:
             checkpoint=self.checkpoint.name,
             reason=reason,
             provenance=self._provenance(path, extraction),
-            intervals=tuple(
-                interval
-                for line in self.timelines(usable, extraction)
-                for interval in line.intervals(enter, leave)
-            ),
+            intervals=intervals,
             real_below=calibration.low,
             fake_from=calibration.high,
             likelihood_ratio=None if raw is None else calibration.likelihood_ratio(raw),
+            shots=shots,
+            calibrated=calibration.fitted,
         )
+
+    def _score(self, faces: Sequence[FaceScore]) -> float | None:
+        raw = self.rule(faces)
+        return None if raw is None else self.calibration.apply(raw)
 
     def timelines(self, faces: Sequence[FaceScore], extraction: Extraction) -> tuple[Timeline, ...]:
         """Return the smoothed scores through time of the people in a video."""
         return timelines(
             faces,
-            self.checkpoint.calibration,
+            self.calibration,
             cuts_s=extraction.cuts_s,
             duration_s=extraction.info.duration_s,
+            looked_s=extraction.times_s,
         )
 
-    def score_faces(self, faces: Sequence[Face]) -> tuple[FaceScore, ...]:
+    def score_faces(self, faces: Sequence[Face], extraction: Extraction) -> tuple[FaceScore, ...]:
         """Return P(fake) of each face, before calibration; NaN where the network gave none.
 
-        For a network of T frames, each track gives interleaved clips that span it, as in training;
-        a face has the score of its clip.
+        For a network of T frames, each track gives interleaved clips that span it, as in training,
+        in each shot; a face has the score of its clip.
+
+        Args:
+            faces: Of `extraction`.
+            extraction: Knows the shots.
         """
         frames = self.checkpoint.frames
-        tracks: dict[int, list[Face]] = {}
-        for face in faces:
-            tracks.setdefault(face.track, []).append(face)
+        shots = [shot_of(extraction, face.detection.time_s) for face in faces]
+        tracks: dict[tuple[int, int], list[Face]] = {}
+        for face, shot in zip(faces, shots, strict=True):
+            tracks.setdefault((face.track, shot), []).append(face)
         scored: dict[int, float] = {}
         recipe = self.checkpoint.recipe
         for batch in batches(tracks.values(), lambda face: face.image, recipe, frames):
@@ -204,38 +245,10 @@ class VideoPredictor:
                 frame=face.detection.frame,
                 time_s=face.detection.time_s,
                 box=face.detection.box,
+                shot=shot,
             )
-            for face in faces
+            for face, shot in zip(faces, shots, strict=True)
         )
-
-    def _decide(
-        self, score: float | None, extraction: Extraction, *, rejected: int
-    ) -> tuple[VerdictLabel, str]:
-        report = extraction.report
-        if score is None and self.only_person is not None and extraction.tracks:
-            people = {track.id + 1 for track in extraction.tracks}
-            if self.only_person not in people:
-                found = ", ".join(map(str, sorted(people)))
-                return "undecided", f"there is no person {self.only_person} (found: {found})"
-        if score is None:
-            if rejected:
-                return "undecided", f"the network gave no finite score for {rejected} faces"
-            why = ", ".join(f"{n} {reason}" for reason, n in extraction.rejected.items())
-            found = f" (left out: {why})" if why else ""
-            return "undecided", f"no face found in {report.read} frames{found}"
-        if report.fraction < MIN_FRACTION:
-            return "undecided", f"only {report.read} of {report.wanted} frames could be decoded"
-        if extraction.info.complete < MIN_FRACTION:
-            there = f"{extraction.info.complete:.0%}"
-            return (
-                "undecided",
-                f"the file is cut short: {there} of what its header promises is there",
-            )
-        label = self.checkpoint.calibration.verdict(score)
-        if label == "undecided":
-            low, high = self.checkpoint.calibration.undecided
-            return label, f"scores between {low:.2f} and {high:.2f} are wrong too often"
-        return label, ""
 
     def settings(self) -> dict[str, object]:
         """Return what, beside the clip, its verdict depends on, as its provenance says it."""
@@ -257,6 +270,8 @@ class VideoPredictor:
             "complete": round(extraction.info.complete, 4),
             "frames_thinned": extraction.stride,
             "bits_per_pixel": _bits_per_pixel(extraction.info),
+            "shots_found": extraction.shots,
+            "shots_seen": extraction.shots_seen,
             "time": datetime.now(UTC).isoformat(timespec="seconds"),
         }
 

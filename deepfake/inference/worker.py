@@ -31,6 +31,7 @@ class Clip:
         fps: Frames per second of video, instead of the number in `options`.
         limits: What the clip may cost.
         others: As which other options the same faces are cut out, for a panel.
+        grow: Look at more frames of a long clip, unless `fps` says how many.
     """
 
     path: Path
@@ -41,6 +42,7 @@ class Clip:
     fps: float | None = None
     limits: Limits = DEFAULT
     others: "tuple[PreprocessOptions, ...]" = ()
+    grow: bool = True
 
 
 def look_for_all(clip: Clip) -> "tuple[Extraction, ...]":
@@ -71,7 +73,9 @@ def look(clip: Clip) -> "Extraction":
         start_s=clip.start_s,
         end_s=clip.end_s,
         fps=clip.fps,
-        shrink=None if clip.fps is None else shrinking(clip.recipe),
+        shots=True,
+        grow=clip.grow,
+        shrink=shrinking(clip.recipe),
         limits=clip.limits,
     )
 

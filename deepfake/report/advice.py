@@ -10,13 +10,16 @@ FEW_FACES = 8
 LOW_BITS = 0.03  # per pixel and frame; a phone writes 0.1 and more
 NOTHING = "cannot be judged"
 BETWEEN = "in between"
+UNCALIBRATED = "not calibrated"
 
 
 def kind(verdict: Verdict) -> str:
-    """Return which of the two an undecided verdict is; empty for others."""
+    """Return which of the three an undecided verdict is; empty for others."""
     if verdict.label != "undecided":
         return ""
-    return NOTHING if verdict.score is None else BETWEEN
+    if verdict.score is None:
+        return NOTHING
+    return BETWEEN if verdict.calibrated else UNCALIBRATED
 
 
 def weaknesses(verdict: Verdict) -> list[str]:
@@ -37,6 +40,8 @@ def weaknesses(verdict: Verdict) -> list[str]:
 
 def steps(verdict: Verdict) -> list[str]:
     """Return what helps after an undecided verdict, the most useful first."""
+    if kind(verdict) == UNCALIBRATED:
+        return ["hold the model against labelled videos: python -m deepfake.calibrate FOLDER"]
     moving = verdict.provenance.get("frames_wanted", 1) > 1
     helps = [
         "get the original file instead of a re-upload, a screen recording or a messenger's copy"

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from deepfake.inference import VideoPredictor
 
 COLOURS = {"fake": (230, 60, 50), "real": (60, 170, 100), "undecided": (225, 160, 40)}  # RGB
+NO_COLOUR = (150, 150, 150)  # where scores are not calibrated
 IN_MP4 = frozenset(("aac", "mp3", "ac3", "eac3", "opus", "flac", "alac"))
 CRF = "20"  # of libx264: no visible loss
 TO_MP4 = ".mp4"
@@ -66,15 +67,19 @@ class Overlay:
             score = line.at(time_s)
             box = box_at(track, time_s, self.cuts_s)
             if score is not None and box is not None:
-                label = self.calibration.verdict(score)
                 text = f"person {track.id + 1}: {shown(score)}"
-                _draw_face(drawn, box, text, COLOURS[label])
+                _draw_face(drawn, box, text, self._colour(score))
         if bar is not None:
             drawn[-bar.shape[0] :] = bar
             at = round(time_s / self.duration_s * (drawn.shape[1] - 1))
             half = max(1, drawn.shape[1] // 400)
             drawn[-bar.shape[0] - half :, max(0, at - half) : at + half + 1] = 255
         return drawn
+
+    def _colour(self, score: float) -> tuple[int, int, int]:
+        if not self.calibration.fitted:
+            return NO_COLOUR
+        return COLOURS[self.calibration.verdict(score)]
 
     def bar(self, height: int, width: int) -> Image | None:
         """Return the timeline (h, W, 3): the colour of the highest score at each time."""
@@ -85,7 +90,7 @@ class Overlay:
             time_s = (column + 0.5) / width * self.duration_s
             scores = [s for _, line in self.people if (s := line.at(time_s)) is not None]
             if scores:
-                bar[:, column] = COLOURS[self.calibration.verdict(max(scores))]
+                bar[:, column] = self._colour(max(scores))
         return bar
 
 
@@ -111,7 +116,7 @@ def annotate(
     lines = predictor.timelines(verdict.faces, extraction)
     overlay = Overlay(
         [(tracks[line.track], line) for line in lines],
-        predictor.checkpoint.calibration,
+        predictor.calibration,
         extraction.cuts_s,
         extraction.info.duration_s,
     )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from deepfake.inference.panel import Panel
     from preprocessing.pipeline import Extraction
 
-COLUMNS = ("video", "label", "score", "threshold", "people", "faces", "reason")
+COLUMNS = ("video", "label", "score", "threshold", "people", "faces", "reason", "calibrated")
 FAILED = "error"  # the label of a clip that could not be judged
 SETTINGS = (
     "checkpoint_sha256",
@@ -36,8 +36,15 @@ Entry = Mapping[str, Any]  # a verdict, or a failure, as plain JSON types
 
 def failure(path: Path, reason: str, predictor: "VideoPredictor | Panel") -> Entry:
     """Return the entry of a clip that could not be judged: the fields of a verdict, no score."""
-    threshold = predictor.calibration.threshold
-    empty = Verdict(str(path), "undecided", None, threshold, checkpoint=predictor.name)
+    calibration = predictor.calibration
+    empty = Verdict(
+        str(path),
+        "undecided",
+        None,
+        calibration.threshold,
+        checkpoint=predictor.name,
+        calibrated=calibration.fitted,
+    )
     return {**empty.to_dict(), "label": FAILED, "reason": reason}
 
 
@@ -296,9 +303,8 @@ def _write_table(file: Path, entries: Sequence[Entry]) -> None:
     for e in entries:
         threshold = None if e["label"] == FAILED else e["threshold"]
         counts = (len(e["tracks"]), len(e["faces"]))
-        rows.append(
-            (_text(e["video"]), e["label"], e["score"], threshold, *counts, _text(e["reason"]))
-        )
+        head = (_text(e["video"]), e["label"], e["score"], threshold)
+        rows.append((*head, *counts, _text(e["reason"]), e["calibrated"]))
     try:
         if file.suffix.lower() == ".csv":
             with file.open("w", encoding="utf-8", newline="") as stream:
@@ -316,7 +322,7 @@ def _write_parquet(file: Path, rows: Sequence[tuple[str | float | int | None, ..
     import pyarrow.parquet as pq
 
     text, number, count = pa.string(), pa.float64(), pa.int64()
-    types = (text, text, number, number, count, count, text)
+    types = (text, text, number, number, count, count, text, pa.bool_())
     columns = list(zip(*rows, strict=True)) or [()] * len(COLUMNS)
     arrays = [pa.array(column, kind) for column, kind in zip(columns, types, strict=True)]
     pq.write_table(pa.Table.from_arrays(arrays, names=list(COLUMNS)), file)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from deepfake.inference import VideoPredictor
 
+MOST_SHOTS = 40  # in the table, those with the highest scores
 SHOWN = 12  # people with a strip, those with the highest scores
 EXPLAINED = 4  # of them with heat maps
 STRIP = 12  # faces of a person in their strip
@@ -79,6 +80,7 @@ class Person:
     number: int
     label: str
     percent: str
+    left_out: str
     seen: str
     moments: str
     spans: int
@@ -154,7 +156,7 @@ def verdict_page(
     checkpoint = predictor.checkpoint
     file = Path(verdict.video) if clip is None else clip
     card = card_beside(DEFAULT_MODEL if checkpoint.name == str(DEFAULT) else Path(checkpoint.name))
-    enter, _ = limits(checkpoint.calibration)
+    enter, _ = limits(predictor.calibration)
     span = _span(extraction)
     most = sorted(verdict.tracks, key=lambda person: -person.score)[:SHOWN]
     most.sort(key=lambda person: person.track)
@@ -166,7 +168,9 @@ def verdict_page(
         .render(
             name=_printable(Path(verdict.video).name),
             label=verdict.label,
-            headline=words.HEADLINES[verdict.label if verdict.score is not None else ""],
+            tone=words.tone(verdict, verdict.label),
+            shots=_shots(verdict),
+            headline=words.headline(verdict),
             span=words.clock(info.duration_s) if info.duration_s else "",
             meter=_meter(verdict, predictor.calibration),
             meaning=words.meaning(verdict, predictor.calibration),
@@ -212,15 +216,12 @@ def _people(
         face
         for faces in chosen.values()
         for face in faces
-        if predictor.checkpoint.calibration.verdict(
-            predictor.checkpoint.calibration.apply(face.score)
-        )
-        != "real"
+        if predictor.calibration.verdict(predictor.calibration.apply(face.score)) != "real"
     ]
     maps, method = explain_crops(
         predictor.checkpoint, [crops[face.track, face.frame].image for face in large]
     )
-    recipe, calibration = predictor.checkpoint.recipe, predictor.checkpoint.calibration
+    recipe, calibration = predictor.checkpoint.recipe, predictor.calibration
     heats: dict[tuple[int, int], tuple[str, bool]] = {}
     for face, heat in zip(large, maps, strict=True):
         heat = heat * calibration.apply(face.score)  # as bright as the face is suspicious
@@ -248,10 +249,13 @@ def _people(
         people.append(
             Person(
                 number=person.person,
-                label=calibration.verdict(person.score),
+                label=words.tone(verdict, calibration.verdict(person.score)),
                 percent=verdict.shown(person.score),
+                left_out=f"Left out: {person.left_out}." if person.left_out else "",
                 seen=_seen(person, extraction),
-                moments=words.moments([i for i in verdict.intervals if i.track == person.track])
+                moments=words.moments(
+                    [i for i in verdict.intervals if i.track == person.track], verdict
+                )
                 if extraction.info.duration_s
                 else "",
                 spans=sum(i.track == person.track for i in verdict.intervals),
@@ -330,7 +334,7 @@ def _chart(
     ]
     text = (
         f"Score of person {line.track + 1} over time: lowest {shown(float(line.scores.min()))}, "
-        f"highest {shown(float(line.scores.max()))}. {words.moments(intervals)}"
+        f"highest {shown(float(line.scores.max()))}. {words.moments(intervals, verdict)}"
     )
     return Markup(  # numbers and our own words
         timeline_svg(
@@ -343,6 +347,22 @@ def _chart(
             words=text,
         )
     )
+
+
+def _shots(verdict: Verdict) -> list[tuple[str, str]]:
+    """Return when each shot was and how it scores, of many those with the highest scores."""
+    if len(verdict.shots) < 2:
+        return []
+    shots = sorted(verdict.shots, key=lambda shot: -1.0 if shot.score is None else -shot.score)
+    return [
+        (
+            f"{words.clock(shot.start_s)} to {words.clock(shot.end_s)}",
+            "no face was judged"
+            if shot.score is None
+            else f"{verdict.shown(shot.score)}, by {shot.faces} faces",
+        )
+        for shot in sorted(shots[:MOST_SHOTS], key=lambda shot: shot.start_s)
+    ]
 
 
 def _span(extraction: Extraction) -> tuple[float, float]:
@@ -381,7 +401,7 @@ def _frame(frame: KeyFrame, verdict: Verdict, predictor: "VideoPredictor") -> di
         boxes.append(
             {
                 "number": face.person,
-                "score": verdict.shown(predictor.checkpoint.calibration.apply(face.score)),
+                "score": verdict.shown(predictor.calibration.apply(face.score)),
                 "x": x0,
                 "y": y0,
                 "width": x1 - x0,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from deepfake.calibration import Calibration
 from deepfake.checkpoints.loading import Checkpoint
-from deepfake.types import Interval, Verdict
+from deepfake.types import Interval, Verdict, VerdictLabel
 
 HEADLINES = {
     "fake": "Signs of manipulation",
@@ -52,7 +52,8 @@ def meaning(verdict: Verdict, calibration: Calibration) -> list[str]:
     else:
         sentences.append(
             "The score is not calibrated: it puts clips in an order, but 0.8 does not mean that "
-            "four of five such clips are fake."
+            "four of five such clips are fake. `python -m deepfake.calibrate` fits it on a folder "
+            "of labelled videos."
         )
     return sentences
 
@@ -73,12 +74,26 @@ def _limit(score: float) -> str:
     return f"{score:.2f}"
 
 
-def moments(intervals: Sequence[Interval]) -> str:
+def headline(verdict: Verdict) -> str:
+    """Return a verdict in a few words."""
+    if verdict.calibrated or verdict.score is None:
+        return HEADLINES[verdict.label if verdict.score is not None else ""]
+    side = "fake" if verdict.score >= verdict.threshold else "real"
+    return f"Not calibrated: the score leans to {side}, no more can be said"
+
+
+def tone(verdict: Verdict, label: VerdictLabel) -> str:
+    """Return the name of a label's colour; scores that are not calibrated have none."""
+    return label if verdict.calibrated else "uncalibrated"
+
+
+def moments(intervals: Sequence[Interval], verdict: Verdict) -> str:
     """Return when a person looks fake, in words."""
     if not intervals:
         return "At no time does the smoothed score reach the limit for fake."
     spans = ", ".join(f"{clock(i.start_s)} to {clock(i.end_s)}" for i in intervals)
-    return f"Looks fake from {spans}."
+    high = all(verdict.moment(interval) == "looks fake" for interval in intervals)
+    return f"Looks fake from {spans}." if high else f"The score is highest from {spans}."
 
 
 def about(checkpoint: Checkpoint) -> list[str]:

@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import math
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,7 @@ from typing import Any
 import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from lightning_fabric.utilities.rank_zero import rank_zero_only
-from pytorch_lightning import Trainer
+from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint, ModelSummary, RichProgressBar
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
@@ -148,7 +149,35 @@ class TrainCLI(LightningCLI):
             save_on_train_epoch_end=True,
             enable_version_counter=False,
         )
-        return [best, last, SeedEachBatch(), RunRecorder(self.folder)]
+        return [best, last, StopWithoutNumbers(), SeedEachBatch(), RunRecorder(self.folder)]
+
+
+class StopWithoutNumbers(Callback):
+    """End a run that can no longer find its best epoch, before one without a number is kept."""
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        """Look at the loss of the epoch."""
+        self._check(trainer, "train/loss")
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        """Look at what the best epoch is chosen by; checkpoints are written after this."""
+        if not trainer.sanity_checking:
+            self._check(trainer, "val/loss", MONITOR)
+
+    @staticmethod
+    def _check(trainer: Trainer, *names: str) -> None:
+        for name in names:
+            value = float(trainer.callback_metrics.get(name, 0.0))
+            if math.isfinite(value) or getattr(trainer, "fast_dev_run", False):
+                continue
+            why = (
+                "validation saw videos of one label only"
+                if name == MONITOR
+                else "a lower learning rate, gradient clipping or --trainer.precision 32-true helps"
+            )
+            raise DeepfakeError(
+                f"Stopped in epoch {trainer.current_epoch}: {name} is {value}; {why}"
+            )
 
 
 class LastCheckpoint(ModelCheckpoint):
@@ -206,7 +235,7 @@ def train(arguments: Sequence[str]) -> Path:
     try:
         if start.checkpoint is not None:
             check_contents(start.checkpoint, cli.model.network_spec)
-        cli.datamodule.setup()
+        cli.datamodule.check_validation()
         _fit(cli)
     except DeepfakeError:
         remove_if_empty(cli.folder)

@@ -8,7 +8,8 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
-from deepfake.aggregation import Aggregator, WorstPerson
+from deepfake.aggregation import DEFAULT, Aggregator, by_name
+from deepfake.checkpoints.validation import ValidationScores
 from deepfake.evaluation import measures
 from deepfake.types import FaceScore
 
@@ -53,7 +54,7 @@ class VideoMetrics(Metric):
     def __init__(self, prefix: str = "", rule: Aggregator | None = None) -> None:
         super().__init__()
         self.prefix = prefix
-        self.rule = rule or WorstPerson()
+        self.rule = rule or by_name(DEFAULT)
         for state in ("logits", "labels", "videos", "tracks", "samples"):
             self.add_state(state, default=[], dist_reduce_fx="cat")
 
@@ -109,6 +110,11 @@ class VideoMetrics(Metric):
         """
         with self.sync_context():
             return self._judged()
+
+    def validation(self) -> ValidationScores:
+        """Return the scores of faces that a checkpoint keeps; every process must call this."""
+        with self.sync_context():
+            return ValidationScores.of_faces(*self._rows())
 
     def _judged(self, shrink: float = 1.0) -> tuple[list[int], list[float]]:
         logits, face_labels, numbers, tracks = self._rows()

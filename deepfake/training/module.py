@@ -19,6 +19,7 @@ from deepfake import calibration
 from deepfake.aggregation import DEFAULT, RULES, Aggregator, by_name
 from deepfake.calibration import Calibration
 from deepfake.checkpoints.settings import KEY, Settings
+from deepfake.checkpoints.validation import ValidationScores
 from deepfake.errors import DeepfakeError
 from deepfake.finetuning import distances
 from deepfake.losses import BinaryCrossEntropy
@@ -100,6 +101,7 @@ class FakeClassifier(LightningModule):
         rule = import_and_make(aggregation, Aggregator) if own else by_name(aggregation)
         self.val_metrics = VideoMetrics("val/", rule)
         self.test_metrics = VideoMetrics("test/", rule)
+        self._validation: ValidationScores | None = None
 
     def forward(self, faces: Tensor, cues: Mapping[str, Tensor] = NO_CUES) -> Tensor:
         """Return logits (B,) for normalised faces (B, 3, H, W) or clips (B, T, 3, H, W).
@@ -164,7 +166,11 @@ class FakeClassifier(LightningModule):
         return self.optimizers(use_pl_optimizer=False)
 
     def on_train_batch_start(self, batch: FaceBatch, batch_idx: int) -> None:  # noqa: ARG002
-        """Mix a training batch in place, once; SAM's second pass sees the same mix."""
+        """Mix a training batch in place, once; SAM's second pass sees the same mix.
+
+        What was fitted on the scores of earlier weights is forgotten.
+        """
+        self._calibration, self._validation = Calibration(), None
         if self.mixing is not None:
             batch.update(self.mixing(batch))
 
@@ -222,6 +228,7 @@ class FakeClassifier(LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Log the measures of the validation videos, and fit the calibration on them."""
         self._calibration = self._calibrate()
+        self._validation = self.val_metrics.validation() if self._calibration.fitted else None
         self._log_metrics(self.val_metrics)
 
     def _calibrate(self) -> Calibration:
@@ -309,4 +316,5 @@ class FakeClassifier(LightningModule):
                 aggregation=self.aggregation,
                 network=self.network_spec,
                 frames=getattr(data, "frames", 1),
+                validation=self._validation,
             ).to_dict()

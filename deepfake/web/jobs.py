@@ -163,10 +163,10 @@ class Jobs:
 def headline(verdict: Verdict) -> str:
     """Return a verdict in words, as HTML."""
     said = kind(verdict) if verdict.score is None else f"score {verdict.shown(verdict.score)}"
-    title = words.HEADLINES["" if verdict.score is None else verdict.label]
+    title = words.headline(verdict)
     helps = "".join(f"<li>{html.escape(step)}</li>" for step in steps(verdict) if kind(verdict))
     return (
-        f'<div class="verdict {verdict.label}" role="status">'
+        f'<div class="verdict {words.tone(verdict, verdict.label)}" role="status">'
         f"<strong>{html.escape(title)}</strong>"
         f"{html.escape(Path(verdict.video).name)}: {html.escape(verdict.label)}, {said}; "
         f"{verdict.limits}. {html.escape(verdict.reason)}{helps and f'<ul>{helps}</ul>'}</div>"

@@ -23,8 +23,12 @@ SAME_PERSON = 0.8  # look needed to join pieces; at 0.72 two people of a dark sc
 SAME_DESCRIPTION = 0.55  # and the distance; on two clips one person reached 0.54, two began at 0.62
 DESCRIBED = 5  # faces of a piece that are described
 ENOUGH = 3  # descriptions that a piece needs to be joined; single blurred faces resemble anyone
+STILL = 0.96  # median likeness of a face to itself; of pasted photographs 0.99, of people 0.89
+STILL_S = 1.0  # in which one moves
+STILL_FACES = 4
 GROWTH = 1.8  # ratio of sizes between two frames
-GAP_S = 1.0  # a track ends after this long without a face; sparse frames have their own spacing
+GAP_S = 1.0  # a track ends after this long without a face,
+GAP_FRAMES = 2  # unless no more frames than these were looked at since: they may lie far apart
 IMPOSSIBLE = 1e6
 
 
@@ -45,9 +49,21 @@ class SeenFrame:
     cut: bool = False
 
 
+def is_still(faces: Sequence[SeenFace]) -> bool:
+    """Tell whether a face has no motion of its own: aligned, it looks the same at all times."""
+    if len(faces) < STILL_FACES:
+        return False
+    if faces[-1].detection.time_s - faces[0].detection.time_s < STILL_S:
+        return False
+    looks = np.stack([face.look for face in faces])
+    alike = (looks @ looks.T)[np.triu_indices(len(looks), 1)]
+    return float(np.median(alike)) >= STILL
+
+
 @dataclass
 class _Piece:
     faces: list[SeenFace] = field(default_factory=list)
+    frame: int = 0  # of those looked at, the last that shows it
 
     @property
     def last(self) -> SeenFace:
@@ -78,21 +94,24 @@ def link(frames: Sequence[SeenFrame], describe: Describe | None = None) -> tuple
 def _link_scenes(frames: Sequence[SeenFrame]) -> list[_Piece]:
     ended: list[_Piece] = []
     active: list[_Piece] = []
-    times = [frame.time_s for frame in frames]
-    spacing = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
-    patience = max(GAP_S, 2.5 * spacing)
-    for frame in frames:
+    for number, frame in enumerate(frames):
         lost = [
-            frame.cut or frame.time_s - piece.last.detection.time_s > patience for piece in active
+            frame.cut
+            or (
+                frame.time_s - piece.last.detection.time_s > GAP_S
+                and number - piece.frame > GAP_FRAMES
+            )
+            for piece in active
         ]
         ended += [piece for piece, over in zip(active, lost, strict=True) if over]
         active = [piece for piece, over in zip(active, lost, strict=True) if not over]
         taken = _assign(active, frame.faces)
-        for number, face in enumerate(frame.faces):
-            if number in taken:
-                active[taken[number]].faces.append(face)
-            else:
-                active.append(_Piece([face]))
+        for place, face in enumerate(frame.faces):
+            if place not in taken:
+                active.append(_Piece())
+            piece = active[taken.get(place, -1)]
+            piece.faces.append(face)
+            piece.frame = number
     return ended + active
 
 

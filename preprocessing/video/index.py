@@ -45,6 +45,7 @@ class _Packets:
     parts: list[int] = field(default_factory=list)
     closed: list[int] = field(default_factory=list)
     corrupt: list[int] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
     empty: int = 0
 
 
@@ -114,6 +115,7 @@ def _read_packets(
             packets.pts.append(packet.pts)
             packets.dts.append(dts)
             packets.hidden.append(packet.is_discard)
+            packets.sizes.append(packet.size)
             if packet.is_corrupt:
                 packets.corrupt.append(number)
     except FFmpegError:
@@ -174,6 +176,7 @@ def index_frames(path: Path, limits: Limits = DEFAULT) -> FrameIndex:
         counted=counted,
         parts=tuple(packets.parts),
         origins_s=origins,
+        sizes=np.array(packets.sizes, dtype=np.int64),
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepfake.aggregation import RULES, TopKMean, by_name, person_scores
+from deepfake.aggregation import RULES, AnyPerson, TopKMean, by_name, person_scores
 from deepfake.types import FaceScore
 
 REFERENCE = Path("../shared/reference/aggregation.json")
@@ -115,3 +115,52 @@ def test_unknown_rule_names_the_known_ones() -> None:
 def test_aggregation_needs_no_torch() -> None:
     code = "import deepfake.aggregation, sys; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def anyone(*people: list[float], size: float = 100.0, apart_s: float = 0.5) -> float:
+    """Return the score of people of whom faces are seen that far apart."""
+    seen = [
+        FaceScore(score, track, frame, frame * apart_s, (0.0, 0.0, size, size))
+        for track, scores in enumerate(people)
+        for frame, score in enumerate(scores)
+    ]
+    found = AnyPerson()(seen)
+    assert found is not None
+    return found
+
+
+def test_someone_alone_with_many_faces_scores_their_mean_logit() -> None:
+    assert anyone([0.9] * 200) == pytest.approx(0.9, abs=0.002)
+    assert anyone([0.1] * 200) == pytest.approx(0.1, abs=0.002)
+
+
+def test_the_worst_of_many_has_to_stand_out_more() -> None:
+    scores = [anyone([0.9] * 30, *[[0.2] * 30] * others) for others in (0, 1, 3, 9)]
+    assert scores == sorted(scores, reverse=True)
+    odds = (9 + 9 * 0.25) / 10
+    assert scores[-1] == pytest.approx(odds / (1 + odds), abs=0.03)
+    assert anyone(*[[0.9] * 30] * 10) == pytest.approx(anyone([0.9] * 30))
+    assert anyone(*[[0.1] * 30] * 10) == pytest.approx(anyone([0.1] * 30))
+
+
+def test_few_and_tiny_faces_and_faces_of_one_moment_say_less() -> None:
+    many = anyone([0.95] * 30)
+    assert 0.5 < anyone([0.95]) < anyone([0.95] * 3) < many
+    assert 0.5 < anyone([0.95] * 3, size=20.0) < anyone([0.95] * 3)
+    assert 0.5 < anyone([0.95] * 9, apart_s=0.01) < anyone([0.95] * 9)
+    assert anyone([0.05]) > anyone([0.05] * 30)
+
+
+def test_one_fake_shot_of_a_person_is_not_outvoted_by_their_others() -> None:
+    def seen(shots: int) -> list[FaceScore]:
+        return [
+            FaceScore(0.95 if frame in (8, 9, 10, 11) else 0.1, 0, frame, float(frame), shot=shot)
+            for frame in range(32)
+            for shot in [0 if shots == 1 or frame < 8 else 1 if frame < 12 else 2]
+        ]
+
+    one, three = (AnyPerson()(seen(shots)) for shots in (1, 3))
+    assert one is not None
+    assert three is not None
+    assert one < 0.25
+    assert three > 0.6

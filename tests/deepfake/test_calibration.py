@@ -202,7 +202,7 @@ def test_survives_json(method: Method) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [("version", 9), ("method", "magic"), ("temperature", 0.0), ("threshold", 1.5),
-     ("low", 0.9), ("knots", [0.1]), ("bias", math.nan), ("extra", 1), ("values", "x")],
+     ("low", 1.9), ("knots", [0.1]), ("bias", math.nan), ("extra", 1), ("values", "x")],
 )  # fmt: skip
 def test_damaged_calibrations_are_refused(name: str, value: object) -> None:
     with pytest.raises(CalibrationError):

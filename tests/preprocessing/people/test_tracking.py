@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from preprocessing.people.tracking import SeenFace, SeenFrame, link
+from preprocessing.people.tracking import SeenFace, SeenFrame, is_still, link
 from preprocessing.types import Detection
 
 ANNA, BEN = np.eye(2, 8, dtype=np.float32)
@@ -90,3 +90,22 @@ def test_every_face_is_in_one_track_and_no_track_has_two_of_a_frame(data: st.Dat
         numbers = [d.frame for d in track.detections]
         assert numbers == sorted(set(numbers))
     assert [track.id for track in tracks] == list(range(len(tracks)))
+
+
+def test_frames_that_lie_far_apart_do_not_break_a_track_beside_dense_ones() -> None:
+    seconds = [0, 60, 120, 180, 181, 182, 183, 184, 185, 240, 300]
+    frames = [SeenFrame(float(t), [face(25 * t, 10, ANNA)]) for t in seconds]
+    assert tracks_of(frames) == [[25 * t for t in seconds]]
+
+
+def test_a_picture_is_told_from_a_person_who_hardly_moves() -> None:
+    random = np.random.default_rng(0)
+
+    def seen(noise: float, frames: int = 10, every: int = 25) -> list[SeenFace]:
+        looks = [ANNA + noise * random.normal(size=8).astype(np.float32) for _ in range(frames)]
+        return [face(k * every, 10, look / np.linalg.norm(look)) for k, look in enumerate(looks)]
+
+    assert is_still(seen(0.02))
+    assert not is_still(seen(0.2))
+    assert not is_still(seen(0.0, frames=3))
+    assert not is_still(seen(0.0, every=1))  # 0.4 s: anyone holds still for so long

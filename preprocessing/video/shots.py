@@ -1,0 +1,199 @@
+"""Where scenes start, found without decoding more than key frames, and which frames to look at.
+
+An encoder answers a new scene with a key frame, or with a picture that is as large as one. So the
+sizes of the packets and the look of the key frames tell the shots of an hour for the price of a few
+hundred frames. They may be too many, never an answer by themselves: each only gets its share of the
+frames that are looked at, lest a short one is missed.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from preprocessing.limits import DEFAULT, Limits
+from preprocessing.people.appearance import is_cut, scene_of
+from preprocessing.types import FrameIndex
+from preprocessing.video.index import evenly_spaced
+from preprocessing.video.read import read_frames
+
+MOST_KEYS = 256  # key frames that are looked at for scenes; those whose sizes tell most
+KEYS_PER_S = 2.0  # and of shorter videos no more than this
+LARGE = 0.5  # of the key frame before it: a picture between key frames that may start a scene
+SPIKE = 2.0  # times the third largest of the pictures around it
+AROUND = 12  # pictures on either side
+PER_SHOT = 4  # frames that a shot gets at least, while they last
+EXTRA = 2  # times the frames of a clip that shots may get beside these
+GROW_S, GROWTH = 60.0, 0.1  # longer videos get frames in proportion to duration ** 0.1
+SPARSE_S = 5.0  # from this spacing on a frame may give way to a key frame near it
+NEAR = 1 / 3  # of the spacing
+
+Positions = list[int]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Which frames are looked at.
+
+    Args:
+        positions: In the index, increasing.
+        starts_s: When a scene may start, but for the first, in seconds.
+        keys_s: Times of the key frames; None where scenes were not searched for.
+        seen: Shots of which a frame is looked at.
+    """
+
+    positions: Sequence[int]
+    starts_s: Sequence[float] = ()
+    keys_s: Sequence[float] | None = None
+    seen: int = 1
+
+
+def grown(count: int, duration_s: float) -> int:
+    """Return how many frames a video of that duration gets where a minute gets `count`.
+
+    >>> grown(32, 10), grown(32, 600), grown(32, 3600)
+    (32, 40, 48)
+    """
+    return round(count * max(1.0, duration_s / GROW_S) ** GROWTH)
+
+
+def schedule(
+    path: Path,
+    index: FrameIndex,
+    count: int,
+    *,
+    start_s: float = 0.0,
+    end_s: float | None = None,
+    shots: bool = True,
+    limits: Limits = DEFAULT,
+    device: str = "cpu",
+) -> Schedule:
+    """Choose `count` frames evenly, and some more so that each shot has `PER_SHOT`.
+
+    The number of frames beside the even ones is bounded: shots without a frame come first, and of
+    those the longest.
+
+    Args:
+        path: The video.
+        index: What `index_frames` gave for it.
+        count: Frames chosen evenly.
+        start_s: Begin of the span, in seconds.
+        end_s: End of the span, in seconds; None for the end of the video.
+        shots: Look for shots; else the even frames are all.
+        limits: What the video may cost.
+        device: Decodes key frames, as in `read_frames`.
+    """
+    times = index.times_s
+    low = int(np.searchsorted(times, start_s))
+    high = len(times) if end_s is None else int(np.searchsorted(times, end_s, side="right"))
+    even = evenly_spaced(times, count, start_s=start_s, end_s=end_s)
+    keys_s = times[index.keys].tolist()
+    if not shots or index.is_picture or len(even) < 2 or high - low <= count:
+        return Schedule(even, keys_s=keys_s if shots else None)
+    starts = find_shots(path, index, low, high, limits, device)
+    edges = np.array([low, *starts, high])
+    chosen = np.unique(_at_keys(index, even, edges))
+    have = np.histogram(chosen, edges)[0]
+    lengths = np.diff(edges)
+    left = EXTRA * count
+    for wanted in range(1, PER_SHOT + 1):
+        lacking = np.flatnonzero((have < wanted) & (lengths >= wanted))
+        granted = lacking[np.argsort(-lengths[lacking], kind="stable")][: max(0, left)]
+        have[granted] += 1
+        left -= len(granted)
+    had = np.histogram(chosen, edges)[0]
+    more: Positions = []
+    for shot in np.flatnonzero(have > had):
+        inside = times[edges[shot] : edges[shot + 1]]
+        more += [int(edges[shot]) + place for place in evenly_spaced(inside, int(have[shot]))]
+    positions = np.union1d(chosen, more).astype(int).tolist()
+    return Schedule(
+        positions,
+        times[starts].tolist(),
+        keys_s,
+        int((have > 0).sum()),
+    )
+
+
+def find_shots(
+    path: Path, index: FrameIndex, low: int, high: int, limits: Limits, device: str = "cpu"
+) -> Positions:
+    """Return the positions in (low, high) at which a scene may start, increasing.
+
+    Args:
+        path: The video.
+        index: What `index_frames` gave for it.
+        low: First position of interest.
+        high: The one after the last.
+        limits: What the video may cost.
+        device: Decodes key frames, as in `read_frames`.
+    """
+    sizes = index.sizes[index.packets[low:high]].astype(np.float64)
+    keys = np.zeros(high - low, dtype=bool)
+    keys[[k - low for k in index.keys if low <= k < high]] = True
+    keys[0] = True
+    spikes = _spikes(sizes, keys)
+    span_s = float(index.times_s[high - 1] - index.times_s[low])
+    most = min(MOST_KEYS, math.ceil(KEYS_PER_S * span_s))
+    looked = _telling(np.flatnonzero(keys), sizes, max(2, most))
+    starts: list[int] = []
+    before: tuple[int, NDArray[np.float32]] | None = None
+    for frame in read_frames(path, index, (low + looked).tolist(), limits=limits, device=device):
+        place, scene = frame.index - low, scene_of(frame.image)
+        if before is not None:
+            odd = int(((spikes > before[0]) & (spikes < place)).sum()) % 2 == 1
+            if is_cut(before[1], scene) != odd:  # or a scene came and went between the two
+                starts.append(place)
+        before = (place, scene)
+    return [low + int(place) for place in np.union1d(starts, spikes) if place > 0]
+
+
+def _spikes(sizes: NDArray[np.float64], keys: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return where a picture between key frames is as large as those."""
+    places = np.flatnonzero(~keys)
+    if len(places) < 2 * AROUND:
+        return places[:0]
+    between = sizes[places]
+    last_key = sizes[np.maximum.accumulate(np.where(keys, np.arange(len(keys)), 0))][places]
+    large = np.flatnonzero(between > LARGE * last_key)
+    found = []
+    for place in large.tolist():
+        around = between[max(0, place - AROUND) : place + AROUND + 1]
+        if between[place] > SPIKE * np.sort(around)[-3]:  # another may be this scene's end
+            found.append(place)
+    # Of several in a row, as where a picture is coded in two, the first starts the scene.
+    kept = [k for n, k in enumerate(found) if n == 0 or k > found[n - 1] + 2]
+    return places[np.array(kept, dtype=np.int64)]
+
+
+def _telling(keys: NDArray[np.int64], sizes: NDArray[np.float64], most: int) -> NDArray[np.int64]:
+    """Return at most so many key frames: those that differ most in size from the one before."""
+    if len(keys) <= most:
+        return keys
+    change = np.abs(np.diff(np.log(sizes[keys] + 1), prepend=0.0))
+    change = np.maximum(change, np.append(change[1:], 0.0))  # and those before such a one
+    change[0] = np.inf
+    best = np.argsort(-change, kind="stable")[:most]
+    return np.sort(keys[best])
+
+
+def _at_keys(
+    index: FrameIndex, positions: Sequence[int], edges: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Return positions, far-apart ones at key frames near them in their shot: cheap to decode."""
+    chosen = np.asarray(positions, dtype=np.int64)
+    spacing = float(np.median(np.diff(index.times_s[chosen])))
+    keys = index.keys
+    if spacing < SPARSE_S or not len(keys):
+        return chosen
+    times = index.times_s
+    after = np.clip(np.searchsorted(times[keys], times[chosen]), 1, len(keys) - 1)
+    before = after - 1
+    nearer = times[chosen] - times[keys[before]] <= times[keys[after]] - times[chosen]
+    nearest = keys[np.where(nearer, before, after)]
+    same = np.searchsorted(edges, nearest, "right") == np.searchsorted(edges, chosen, "right")
+    close = np.abs(times[nearest] - times[chosen]) <= NEAR * spacing
+    return np.where(same & close, nearest, chosen)
