@@ -115,7 +115,8 @@ def _options(arguments: argparse.Namespace) -> "PreprocessOptions":
     from preprocessing.types import PreprocessOptions
 
     for name, least in (("frames", 1), ("size", 16), ("workers", 1)):
-        if (getattr(arguments, name) or least) < least:
+        given = getattr(arguments, name)
+        if given is not None and given < least:
             raise DeepfakeError(f"--{name} must be at least {least}")
     if not 0 <= (arguments.margin or 0) <= 2:
         raise DeepfakeError("--margin must lie between 0 and 2")

@@ -4,7 +4,7 @@ import pytest
 
 from deepfake.checkpoints.published.card import known_cards
 from deepfake.checkpoints.published.load import published_crops
-from deepfake.errors import CheckpointError
+from deepfake.errors import CheckpointError, DeepfakeError
 from deepfake.preprocess import _options, parser
 from preprocessing.types import PreprocessOptions
 
@@ -16,6 +16,12 @@ def options(*arguments: str) -> PreprocessOptions:
 def test_defaults_are_those_of_the_options() -> None:
     assert options() == PreprocessOptions()
     assert options("--crop", "aligned").crop == "aligned"
+
+
+def test_nothing_is_not_taken_for_the_default() -> None:
+    for option in ("--frames", "--size", "--workers"):
+        with pytest.raises(DeepfakeError, match=f"{option} must be at least"):
+            options(option, "0")
 
 
 def test_a_published_recipe_sets_all_that_its_authors_set() -> None:
