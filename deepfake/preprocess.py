@@ -124,7 +124,7 @@ def _options(arguments: argparse.Namespace) -> "PreprocessOptions":
         raise DeepfakeError("--min-face must be at least 12 pixels, MTCNN's window")
     options = PreprocessOptions()
     if arguments.recipe is not None:
-        from deepfake.checkpoints.published.load import published_crops
+        from deepfake.checkpoints.loading import published_crops
 
         options = published_crops(arguments.recipe)
     return replace(

@@ -229,3 +229,10 @@ def restore(contents: Mapping[str, Any], path: Path) -> tuple["nn.Module", Setti
         reason = str(error).splitlines()[-1].strip()
         raise CheckpointError(f"{path}: its weights do not fit its network: {reason}") from error
     return network.eval(), settings
+
+
+def published_crops(family: str) -> "PreprocessOptions":
+    """Return how a published family cuts faces; see `published.load.published_crops`."""
+    from deepfake.checkpoints.published.load import published_crops as find_it
+
+    return find_it(family)
