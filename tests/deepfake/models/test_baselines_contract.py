@@ -26,7 +26,7 @@ def frame_transformer(image_size: int) -> nn.Module:
     return FrameTransformer(Meso4(image_size), frames=3, dim=32, depth=2, heads=2)
 
 
-# Small ones of each kind keep the export quick; published sizes are in tests/deepfake/published.
+# Small ones of each kind keep the export quick; published sizes are in checkpoints/published.
 NETWORKS: dict[str, tuple[Make, tuple[int, ...]]] = {
     "meso4": (Meso4, (224, 256)),
     "mesoinception4": (MesoInception4, (224, 64)),
