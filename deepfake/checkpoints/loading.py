@@ -22,6 +22,8 @@ from deepfake.errors import CheckpointError
 if TYPE_CHECKING:
     from torch import nn
 
+    from preprocessing.types import PreprocessOptions
+
 PREFIX = "network."  # of the network's tensors in a Lightning checkpoint
 GRAPHS: dict[str, type[OnnxScorer | OpenVinoScorer]] = {
     ".onnx": OnnxScorer,
