@@ -256,6 +256,7 @@ class VideoPredictor:
             "checkpoint_sha256": self.checkpoint.sha256,
             "aggregation": self.aggregation,
             "only_person": self.only_person,
+            "grow": self.grow,  # whether long clips get more frames
             "preprocess": _plain(self.options),
             "version": __version__,
         }

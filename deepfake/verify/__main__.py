@@ -73,7 +73,7 @@ def compare(signed: Mapping[str, Any], clip: Path, checkpoint: Path | None) -> I
     predictor = VideoPredictor(
         loaded,
         aggregation=before["aggregation"],
-        frames=before["preprocess"]["frames"],
+        frames=None if before.get("grow") else before["preprocess"]["frames"],
         only_person=before["only_person"],
     )
     new = predictor.predict(clip, **(before.get("looked") or {})).to_dict()
