@@ -9,7 +9,7 @@ from deepfake.calibration import Calibration
 from deepfake.checkpoints.loading import Checkpoint, load
 from deepfake.inference import VideoPredictor
 from deepfake.predict import main
-from deepfake.report.annotate import COLOURS, Overlay, annotate, box_at
+from deepfake.report.annotate import COLOURS, NO_COLOUR, Overlay, annotate, box_at
 from deepfake.timeline import Timeline
 from preprocessing.types import Detection, Track
 
@@ -110,7 +110,8 @@ def test_photographs_become_photographs(loaded: Checkpoint, samples: Path, tmp_p
     made = annotate(tmp_path, verdict, extraction, predictor)
     drawn = np.asarray(Pillow.open(made))
     assert drawn.shape == first.shape
-    assert (drawn == COLOURS[verdict.label]).all(axis=2).any()
+    assert not verdict.calibrated
+    assert (drawn == NO_COLOUR).all(axis=2).any()
 
 
 def test_boxes_move_on_straight_lines_but_not_across_cuts() -> None:
@@ -128,7 +129,8 @@ def test_the_bar_has_the_colour_of_the_worst_person() -> None:
         for k, scores in enumerate([(0.1, 0.1), (0.1, 0.9)])
     ]
     tracks = [Track(k, (detection(0, 0.5, 0.0),)) for k in range(2)]
-    overlay = Overlay(list(zip(tracks, lines, strict=True)), Calibration(), [], 4.0)
+    fitted = Calibration(low=0.5, high=0.5, reals=50, fakes=50)
+    overlay = Overlay(list(zip(tracks, lines, strict=True)), fitted, [], 4.0)
     bar = overlay.bar(90, 40)
     assert bar is not None
     assert tuple(bar[0, 2]) == COLOURS["real"]

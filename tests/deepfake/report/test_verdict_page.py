@@ -228,7 +228,9 @@ def test_words() -> None:
         "1:15.2",
         "1:01:01.0",
     ]
-    assert words.sides(Calibration()) == "It calls a clip fake from 0.50 up, and real below."
+    assert words.sides(Calibration()) == "It never decides."
+    half = Calibration(low=0.5, high=0.5)
+    assert words.sides(half) == "It calls a clip fake from 0.50 up, and real below."
     assert words.sides(Calibration(low=None, high=0.9)).startswith(
         "It calls a clip fake from 0.90, and none real"
     )

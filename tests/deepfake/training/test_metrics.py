@@ -7,7 +7,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.multiprocessing.spawn import spawn
 
-from deepfake.aggregation import Max
+from deepfake.aggregation import Max, WorstPerson
 from deepfake.training.metrics import VideoMetrics
 
 
@@ -23,7 +23,7 @@ def faces() -> dict[str, Tensor]:
 
 
 def test_videos_are_scored_by_their_worst_person() -> None:
-    metrics = VideoMetrics(prefix="val/")
+    metrics = VideoMetrics("val/", WorstPerson())
     for part in (slice(0, 3), slice(3, 8)):
         metrics.update(**{name: value[part] for name, value in faces().items()})
     found = metrics.compute()
