@@ -25,6 +25,7 @@ SETTINGS = (
     "checkpoint_sha256",
     "aggregation",
     "only_person",
+    "grow",
     "preprocess",
     "looked",
     "version",
@@ -126,10 +127,11 @@ class Outputs:
             with suppress(ValueError, OSError):
                 content = json.loads(Path(str(self.json)).read_bytes())
                 known += [e for e in content if isinstance(e, dict)]
+        wanted = settings_of({"provenance": dict(settings)})
         same = {
             entry["provenance"]["sha256"]: entry
             for entry in known
-            if entry.get("label") != FAILED and settings_of(entry) == settings
+            if entry.get("label") != FAILED and settings_of(entry) == wanted
         }
         from deepfake.checkpoints.loading import sha256
 
