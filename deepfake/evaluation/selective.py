@@ -38,7 +38,8 @@ def allowed_errors(number: int, target: float, confidence: float = CONFIDENCE) -
 
     def errors(level: float) -> NDArray[np.int64]:
         most = stats.binom.ppf(level, ks, target).astype(np.int64)
-        return np.where(stats.binom.cdf(most, ks, target) <= level, most, most - 1)
+        fits = stats.binom.cdf(most, ks, target) <= level
+        return np.asarray(np.where(fits, most, most - 1), dtype=np.int64)
 
     low, high = (1 - confidence) / 1000, 1 - confidence
     for _ in range(20):

@@ -142,7 +142,8 @@ def face_hash(image: Image, points: NDArray[np.float32]) -> NDArray[np.uint8] | 
         image: A crop (H, W) or (H, W, 3).
         points: Five landmarks in its pixels (5, 2).
     """
-    mirrored = points[[1, 0, 2, 4, 3]] * np.float32([-1, 1]) + np.float32([image.shape[1] - 1, 0])
+    mirrored = points[[1, 0, 2, 4, 3]] * np.array([-1, 1], np.float32)
+    mirrored[:, 0] += image.shape[1] - 1
     upright, mirror = _upright(image, points), _upright(image[:, ::-1], mirrored)
     found = [perceptual_hash(one) for one in (upright, mirror)]
     return None if found[0] is None or found[1] is None else np.concatenate([found[0], found[1]])

@@ -40,6 +40,8 @@ def test_a_marked_picture_is_the_same_picture(tmp_path: Path) -> None:
         plain = cv2.imencode(suffix, image)[1].tobytes()
         assert len(marked(plain)) > len(plain)
         one, other = (cv2.imdecode(np.frombuffer(d, np.uint8), 1) for d in (plain, marked(plain)))
+        assert one is not None
+        assert other is not None
         assert np.array_equal(one, other)
 
 
