@@ -32,6 +32,7 @@ from deepfake.models.frequency import SPSL, F3Net
 from deepfake.models.genconvit import GenConViTED
 from deepfake.models.mesonet import Meso4, MesoInception4
 from deepfake.models.ms_eff_vit import MSEffViT
+from deepfake.models.multi_stage import MultiStageClassifier
 from deepfake.models.tall import TALL
 from deepfake.models.timm_classifier import TimmClassifier
 from deepfake.models.ucf import UCF
@@ -40,7 +41,7 @@ DOCUMENT = Path(__file__).parents[1] / "docs" / "networks.md"
 CLASSES = (
     AdapterClassifier, AttentionPooling, CMT, CViT, ConViT, CrossEfficientViT, EfficientNet,
     EfficientNetAutoAttB4, EfficientViT, F3Net, FrameTransformer, GenConViTED, Meso4,
-    MesoInception4, MSEffViT, SPSL, TALL, TimmClassifier, UCF,
+    MesoInception4, MSEffViT, MultiStageClassifier, SPSL, TALL, TimmClassifier, UCF,
 )  # fmt: skip
 CLIPS = (AttentionPooling, FrameTransformer, TALL)  # these take clips
 CLIP_FRAMES = 8

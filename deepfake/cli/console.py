@@ -45,7 +45,7 @@ def run(main: Callable[[], int]) -> None:
     sys.exit(status)
 
 
-def fail(message: str) -> None:
+def fail(message: str) -> NoReturn:
     """Print an error and exit with status 2."""
     print_error(message)
     sys.exit(NOTHING_DONE)

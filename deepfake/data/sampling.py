@@ -80,7 +80,8 @@ def clips(table: FaceTable, rows: Rows, frames: int) -> Rows:
     found = []
     for group in _groups(keys):
         track = rows[group][np.argsort(table.time_s[rows[group]], kind="stable")]
-        found += [part[evenly(len(part), frames)] for part in cut(track, frames)]
+        parts = [np.array(part) for part in cut(range(len(track)), frames)]
+        found += [track[part[evenly(len(part), frames)]] for part in parts]
     return np.stack(found) if found else np.empty((0, frames), dtype=np.int64)
 
 

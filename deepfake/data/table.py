@@ -129,7 +129,8 @@ class FaceTable:
             ) from error
         values = values.reshape(len(values), -1)
         blank = np.full((1, values.shape[1]), np.nan, dtype=np.float32)
-        return np.concatenate([values, blank])[rows.fill_null(len(values)).to_numpy()]
+        places = rows.fill_null(len(values)).to_numpy()
+        return np.asarray(np.concatenate([values, blank])[places], dtype=np.float32)
 
     def image(self, row: int) -> Image:
         """Read one crop (H, W, 3), RGB."""

@@ -248,7 +248,7 @@ def _videos(table: pa.Table) -> Iterator[ScoredVideo]:
             strict=True,
         )
         scores = tuple(FaceScore(score, track, frame, time) for score, track, frame, time in faces)
-        looks = {name: _median(cells[name][seen]) for name in LOOKS}
+        looks: dict[str, Any] = {name: _median(cells[name][seen]) for name in LOOKS}
         people = len({face.track for face in scores})
         yield ScoredVideo(**first, faces=scores, people=people, **looks)
 

@@ -64,8 +64,9 @@ class _MesoNet(nn.Module):
             _layer(_conv(second, 16, 5, bias=keras), 16, 2),
             _layer(_conv(16, 16, 5, bias=keras), 16, 4),
         )
-        for norm in (layer[1] for layer in self.layers if not keras):
-            norm.eps = 1e-5
+        for norm in self.layers.modules() if not keras else ():
+            if isinstance(norm, nn.BatchNorm2d):
+                norm.eps = 1e-5
         side = image_size // STRIDE
         self.hidden = nn.Sequential(
             nn.Dropout(dropout), nn.Linear(16 * side * side, 16), nn.LeakyReLU(0.1)

@@ -166,9 +166,9 @@ def _coverage(cells: Cells, judges: Mapping[str, Judge]) -> list[Table]:
         found = coverage(videos, rule=by_name(judges[name].aggregation))
         if found.unscored:
             figures = (found.left_out, found.as_chance, found.as_real, found.as_fake)
-            figures += (found.least, found.most)
+            bounds = (found.least, found.most)
             counts = (str(found.scored), str(found.unscored), f"{found.share:.1%}")
-            rows.append((name, dataset, *counts, *(number(figure) for figure in figures)))
+            rows.append((name, dataset, *counts, *(number(x) for x in (*figures, *bounds))))
     heads = ("Checkpoint", "Data set", "Scored", "Not scored", "Coverage", "Left out", "By chance")
     title = "Coverage: AUROC by what videos without a score count as"
     every = (*heads, "All real", "All fake", "All wrong", "All right")
@@ -184,10 +184,10 @@ def _across(cells: Cells, judges: Mapping[str, Judge]) -> list[Table]:
         if found is not None:
             figures = (found.pooled, found.mean, found.lowest, found.own, found.one, found.stored)
             rows.append((name, str(found.sets), *(number(figure) for figure in figures)))
-    heads = ("Checkpoint", "Data sets", "AUROC pooled", "AUROC mean", "AUROC lowest")
-    heads += ("Own threshold each", "One threshold", "Stored threshold")
+    aurocs = ("AUROC pooled", "AUROC mean", "AUROC lowest")
+    heads = ("Checkpoint", "Data sets", *aurocs, "Own threshold each", "One threshold")
     title = "Across data sets: one scale or one for each; the last three are balanced accuracy"
-    return [Table(title, heads, tuple(rows))] if rows else []
+    return [Table(title, (*heads, "Stored threshold"), tuple(rows))] if rows else []
 
 
 def _judged(videos: Sequence[ScoredVideo], judge_of: Judge) -> Judged:

@@ -57,7 +57,8 @@ def grown(count: int, duration_s: float) -> int:
     >>> grown(32, 10), grown(32, 600), grown(32, 3600)
     (32, 40, 48)
     """
-    return round(count * max(1.0, duration_s / GROW_S) ** GROWTH)
+    longer: float = max(1.0, duration_s / GROW_S) ** GROWTH
+    return round(count * longer)
 
 
 def schedule(

@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from deepfake.data.degrade import recompress_video
 from preprocessing.types import Image
@@ -56,7 +57,7 @@ def to_input(image: Image, size: int, rng: np.random.Generator) -> Image:
 
 def _recoloured(image: Image, rng: np.random.Generator) -> Image:
     chances, levels = rng.random(3), np.arange(256, dtype=np.float32)[:, None]
-    table = np.repeat(levels, 3, axis=1)
+    table: NDArray[np.floating] = np.repeat(levels, 3, axis=1)
     shift, gain, offset = rng.uniform(-20, 20, 3), rng.uniform(0.75, 1.25), rng.uniform(-40, 40)
     gamma = np.exp(rng.uniform(-0.25, 0.25))
     if chances[0] < 0.25:

@@ -229,13 +229,12 @@ class Draws(Dataset[dict[str, Tensor]]):
     def _pair(self, kind: Kind, rng: np.random.Generator) -> Pair | None:
         material = self.material
         if kind == "deepfacelive":
-            real, fake = material.twins[rng.integers(len(material.twins))]
-            store = material.stores["pairs"]
-            return self._aligned("pairs", real, store.image(fake), rng)
+            ours, theirs = material.twins[rng.integers(len(material.twins))]
+            return self._aligned("pairs", ours, material.stores["pairs"].image(theirs), rng)
         if kind == "dfdc":
             part, row = material.rows[material.with_fakes[rng.integers(len(material.with_fakes))]]
             names = material.fakes[str(material.stores[part].name[row])]
-            path = material.dfdc / f"{names[rng.integers(len(names))]}.jpg"
+            path = material.dfdc / f"{names[int(rng.integers(len(names)))]}.jpg"
             return self._aligned(part, row, _fake(path), rng)
         index = int(np.searchsorted(self.cumulative, rng.random() * self.cumulative[-1]))
         index = min(index, len(material.rows) - 1)

@@ -153,7 +153,7 @@ def add_pictures(
 def _in_border(image: Image, finder: Finder) -> Found | None:
     """Find a face that fills its picture."""
     border = round(BORDER * max(image.shape[:2]))
-    wide = cv2.copyMakeBorder(image, *[border] * 4, borderType=cv2.BORDER_REPLICATE)
+    wide = cv2.copyMakeBorder(image, border, border, border, border, cv2.BORDER_REPLICATE)
     found = finder(np.asarray(wide, dtype=np.uint8))
     if found is None:
         return None

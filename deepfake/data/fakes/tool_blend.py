@@ -97,7 +97,7 @@ class ToolBlend:
         side = int(np.clip(across * np.exp(rng.uniform(low, high)), 40, 320))
         matrix = unit * side
         if kind == "network" and made is not None:
-            face = np.asarray(cv2.resize(made, (side, side), interpolation=cv2.INTER_LINEAR))
+            face = np.asarray(cv2.resize(made, (side, side)), dtype=np.uint8)
         else:
             source, there = (image, matrix) if donor is None else _donor(donor, margin, side)
             face = _warp(source, there, side, rng)
@@ -110,7 +110,8 @@ class ToolBlend:
         if donor is not None:  # another head's outline would stand beside this one's
             paste = "inner" if rng.random() < 0.7 else "hull"
         shape = (side, side)
-        mask = paste_mask(paste, shape, (points @ matrix[:, :2].T + matrix[:, 2]), rng)
+        placed = np.asarray(points @ matrix[:, :2].T + matrix[:, 2], dtype=np.float32)
+        mask = paste_mask(paste, shape, placed, rng)
         return self._paste(image, face, mask, matrix, rng, swap=donor is not None)
 
     @staticmethod
@@ -163,18 +164,19 @@ def resynthesise(face: Image, kind: Resynthesis, rng: np.random.Generator) -> Im
     if kind == "resample":
         small = max(16, round(side * rng.uniform(0.4, 0.95)))
         down, up = rng.integers(len(INTERPOLATIONS)), rng.integers(3)
-        face = cv2.resize(face, (small, small), interpolation=INTERPOLATIONS[down])
-        face = cv2.resize(face, (side, side), interpolation=INTERPOLATIONS[up])
+        shrunk = cv2.resize(face, (small, small), interpolation=INTERPOLATIONS[down])
+        made = cv2.resize(shrunk, (side, side), interpolation=INTERPOLATIONS[up])
     elif kind == "smooth":
-        face = cv2.GaussianBlur(face, (0, 0), float(rng.uniform(0.5, 1.6)))
+        made = cv2.GaussianBlur(face, (0, 0), float(rng.uniform(0.5, 1.6)))
     elif kind == "median":
-        face = cv2.medianBlur(face, int(rng.choice((3, 3, 5))))
+        made = cv2.medianBlur(face, int(rng.choice((3, 3, 5))))
     elif kind in ("denoise", "restore"):
         strength = float(rng.uniform(12, 45))
-        face = cv2.bilateralFilter(face, 5, strength, float(rng.uniform(1.5, 4)))
-        if kind == "restore":
-            face = sharpened(np.asarray(face, np.uint8), rng)
-    return np.asarray(face, dtype=np.uint8)
+        made = cv2.bilateralFilter(face, 5, strength, float(rng.uniform(1.5, 4)))
+    else:
+        return face
+    plain = np.asarray(made, dtype=np.uint8)
+    return sharpened(plain, rng) if kind == "restore" else plain
 
 
 def sharpened(face: Image, rng: np.random.Generator) -> Image:

@@ -26,6 +26,7 @@ def write(path: Path, scenes: list[tuple[int, float]], kind: str = "libx264") ->
     codec = "mpeg4" if kind == "mpeg4" else "libx264"
     with av.open(str(path), "w") as out:
         stream = out.add_stream(codec, rate=FPS)
+        assert isinstance(stream, av.VideoStream)
         stream.width, stream.height, stream.pix_fmt = 192, 144, "yuv420p"
         stream.gop_size = 12 if codec == "mpeg4" else 250
         stream.options = (
