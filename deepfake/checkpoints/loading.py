@@ -192,7 +192,7 @@ def _with_settings(tensors: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
     The settings of the shipped model are those beside it, for the graph and for the network alike.
     """
     if path == DEFAULT_WEIGHTS:
-        text = DEFAULT_SETTINGS.read_text(encoding="utf-8")
+        text: str | None = DEFAULT_SETTINGS.read_text(encoding="utf-8")
     else:
         with path.open("rb") as file:
             header = json.loads(file.read(int.from_bytes(file.read(8), "little")))

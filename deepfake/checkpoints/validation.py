@@ -90,4 +90,5 @@ def _sigmoid(logit: float) -> float:
 def _evenly(items: NDArray[np.int64], most: int) -> NDArray[np.int64]:
     if len(items) <= most:
         return items
-    return items[np.linspace(0, len(items) - 1, most).round().astype(int)]
+    places = np.linspace(0, len(items) - 1, most).round().astype(int)
+    return np.asarray(items[places], dtype=np.int64)

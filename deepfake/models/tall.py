@@ -37,7 +37,7 @@ class TALL(nn.Module):
             raise ValueError(f"expected clips (B, 1 to 4, 3, 224, 224), got {tuple(faces.shape)}")
         faces = faces[:, [min(frame, faces.shape[1] - 1) for frame in range(FRAMES)]]
         small = F.avg_pool2d(faces.flatten(0, 1), 2)  # as bilinear halving of the thumbnail
-        thumbnail = _tiled(small.unflatten(0, (-1, FRAMES)))
+        thumbnail = _tiled(small.reshape(-1, FRAMES, *small.shape[1:]))
         tokens: Tensor = self.backbone.patch_embed(thumbnail)  # (B, 56, 56, C)
         side = tokens.shape[1] // 2
         places = self.positions[..., None, None].expand(-1, -1, -1, side, side)

@@ -251,7 +251,7 @@ def settings_of(entry: Entry) -> dict[str, object]:
 
 def _entries(lines: Sequence[bytes]) -> list[Entry]:
     """Return the entries of JSON lines; a line that was written by half is none."""
-    found = []
+    found: list[Entry] = []
     for line in lines:
         with suppress(ValueError):
             entry = json.loads(line)

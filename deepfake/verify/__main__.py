@@ -66,10 +66,10 @@ def compare(signed: Mapping[str, Any], clip: Path, checkpoint: Path | None) -> I
         there = sha256(clip)
     except OSError as error:
         raise DeepfakeError(f"{clip}: {error.strerror}") from error
-    for name, new in (("clip", there), ("model", loaded.sha256)):
+    for name, found in (("clip", there), ("model", loaded.sha256)):
         old = before["sha256" if name == "clip" else "checkpoint_sha256"]
-        if old != new:
-            yield f"the {name} is another file: SHA-256 {new[:16]}..., signed {old[:16]}..."
+        if old != found:
+            yield f"the {name} is another file: SHA-256 {found[:16]}..., signed {old[:16]}..."
     predictor = VideoPredictor(
         loaded,
         aggregation=before["aggregation"],

@@ -43,7 +43,7 @@ def averaged(checkpoints: "Sequence[Mapping[str, Any]]") -> "dict[str, Tensor]":
 
 def settings(image_size: int) -> dict[str, Any]:
     """Return the plain part of the checkpoint, without a calibration."""
-    recipe = InputRecipe(image_size=image_size, mean=(0.5,) * 3, std=(0.5,) * 3)  # type: ignore[arg-type]
+    recipe = InputRecipe(image_size=image_size, mean=(0.5,) * 3, std=(0.5,) * 3)
     options = PreprocessOptions(frames=32, margin=MARGIN, crop_size=320, inside="always")
     return {
         "version": 1,

@@ -76,7 +76,7 @@ def faces_of(folder: Path, keep: Callable[[FaceCrop], bool], margin: float) -> I
     for (video, track), crops in people.items():
         spread = np.linspace(0, len(crops) - 1, min(FACES, len(crops))).round().astype(int)
         for crop in (crops[i] for i in spread):
-            image = cv2.imread(str(folder / crop.path))[:, :, ::-1]
+            image = np.asarray(cv2.imread(str(folder / crop.path)), dtype=np.uint8)[:, :, ::-1]
             x0, y0, x1, _ = crop.crop_box
             scale = image.shape[1] / (x1 - x0)
             box = [(v - o) * scale for v, o in zip(crop.box, (x0, y0, x0, y0), strict=True)]

@@ -37,8 +37,8 @@ def test_two_that_see_different_fakes_are_better_together() -> None:
     joined = [
         stack.probability({"swap": s, "motion": m}) for s, m in zip(SWAP, MOTION, strict=True)
     ]
-    best = max(auroc(LABELS, SWAP), auroc(LABELS, MOTION))
-    assert auroc(LABELS, joined) > best + 0.1
+    best = max(auroc(LABELS, np.array(s, dtype=float)) for s in (SWAP, MOTION))
+    assert auroc(LABELS, np.array(joined, dtype=float)) > best + 0.1
 
 
 def test_a_copy_changes_nothing() -> None:
@@ -52,7 +52,9 @@ def test_a_copy_changes_nothing() -> None:
 def test_a_method_without_an_answer_leaves_the_others() -> None:
     stack = fitted(BOTH)
     alone = [stack.probability({"swap": s, "motion": None}) for s in SWAP]
-    assert auroc(LABELS, alone) == pytest.approx(auroc(LABELS, SWAP))
+    assert auroc(LABELS, np.array(alone, dtype=float)) == pytest.approx(
+        auroc(LABELS, np.array(SWAP, dtype=float))
+    )
     assert stack.probability({"swap": None, "motion": None}) is None
 
 

@@ -52,7 +52,7 @@ def test_frames_at_once_have_the_faces_of_frames_one_by_one(
 def test_the_gpu_decodes_the_same_frames(samples: Path) -> None:
     clip = samples / "real.mp4"
     index = index_frames(clip)
-    positions = range(0, len(index.pts), 7)
+    positions = range(0, len(index.times_s), 7)
     usual = list(read_frames(clip, index, positions))
     found = list(read_frames(clip, index, positions, device="cuda"))
     assert [frame.index for frame in found] == [frame.index for frame in usual]

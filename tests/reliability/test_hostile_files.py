@@ -156,7 +156,7 @@ def test_limits_must_be_positive() -> None:
 def test_frames_may_change_size(tmp_path: Path) -> None:
     path = written(tmp_path, "a.mpg", ODD["resolution_change.mpg"])
     index = index_frames(path)
-    shapes = {frame.image.shape for frame in read_frames(path, index, range(len(index.pts)))}
+    shapes = {frame.image.shape for frame in read_frames(path, index, range(len(index.times_s)))}
     assert shapes == {(192, 192, 3), (240, 320, 3)}
 
 

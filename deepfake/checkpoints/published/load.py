@@ -64,7 +64,8 @@ def load_published(source: str | Path | Mapping[str, Tensor]) -> PublishedModel:
     cards = tuple(all_cards(None if isinstance(source, Mapping) else Path(source)))
     for network in _networks(state):
         for candidate in _without_prefixes(network):
-            for family in (*cards, *FAMILIES):
+            families: tuple[Any, ...] = (*cards, *FAMILIES)
+            for family in families:
                 if family.matches(candidate):
                     return cast("PublishedModel", family.load(candidate))
     modules = [family.__name__.rpartition(".")[2] for family in FAMILIES]
@@ -85,7 +86,9 @@ def published_crops(family: str) -> PreprocessOptions:
         CheckpointError: There is no such family.
     """
     modules = (efficient_vit, polimi, cvit, mesonet)
-    known = {module.__name__.rpartition(".")[2]: module.PREPROCESS for module in modules}
+    known: dict[str, PreprocessOptions] = {
+        module.__name__.rpartition(".")[2]: module.PREPROCESS for module in modules
+    }
     known |= {card.name: options_from_dict(dict(card.preprocess)) for card in known_cards()}
     if family not in known:
         near = [name for name in known if family in name]

@@ -36,7 +36,7 @@ def test_the_map_is_of_the_stage_and_learns(network: MultiStageClassifier) -> No
     logits, places = network.localise(faces)
     assert logits.shape == (2,)
     assert places.shape == (2, 4, 4)  # stage 3 has a stride of 16
-    (places.sum() + logits.sum()).backward()
+    (places.sum() + logits.sum()).backward()  # type: ignore[no-untyped-call]
     assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
     assert network.localise(faces, 14)[1].shape == (2, 14, 14)
 
