@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _check(arguments)
 
     from deepfake.evaluation.calibrating import calibrate
-    from deepfake.inference.worker import import_modules
+    from deepfake.outside import import_modules
 
     import_modules(arguments.imports, Path.cwd())
     fitted = calibrate(

@@ -321,9 +321,11 @@ def _on_cluster(
 ) -> Iterator["Outcome[Clip, Judged]"]:
     """Judge each clip in a worker of a Ray cluster."""
     from deepfake.checkpoints.loading import find_checkpoint
+    from deepfake.inference.panel import Panel
     from preprocessing.workers.local import Outcome
     from preprocessing.workers.ray import run_ray
 
+    assert not isinstance(predictor, Panel), "a panel is refused by _check"
     checkpoint = predictor.checkpoint
     judging = Judge(
         find_checkpoint((arguments.checkpoint or [None])[0]).resolve(),

@@ -155,7 +155,7 @@ class Outputs:
         )
 
     def add(
-        self, verdict: Verdict, extraction: "Extraction", predictor: "VideoPredictor"
+        self, verdict: Verdict, extraction: "Extraction", predictor: "VideoPredictor | Panel"
     ) -> list[Path]:
         """Write what belongs to one clip; return the files.
 
@@ -187,7 +187,7 @@ class Outputs:
         return {"trusted": trusted, "paths": self.paths, "language": self.language}
 
     def _sign(
-        self, verdict: Verdict, extraction: "Extraction", predictor: "VideoPredictor"
+        self, verdict: Verdict, extraction: "Extraction", predictor: "VideoPredictor | Panel"
     ) -> Path:
         from deepfake.report.verdict_page import verdict_page
         from deepfake.verify.bundle import KEY, signing_key, write_bundle

@@ -111,7 +111,7 @@ def build(jobs: Jobs, checkpoints: Sequence[str]) -> Any:  # noqa: ANN401  gradi
         names = [(f"{k + 1}. {f.name}", f.id) for k, f in enumerate(found)]
         return (
             "".join([*(f.headline for f in found), *map(alert, errors)]),
-            gr.Radio(choices=names, value=one and one.id, visible=len(found) > 1),
+            gr.Radio(choices=names, value=None if one is None else one.id, visible=len(found) > 1),
             "" if one is None else framed(one.page),
             gr.DownloadButton(value=files[0], interactive=one is not None),
             gr.DownloadButton(value=files[1], interactive=one is not None),

@@ -187,10 +187,10 @@ def test_cues_reach_the_network(forget: Forget, crops: Path) -> None:
 
     data = FaceDataModule(crops, cues=["loudness"], num_workers=0, recipe=InputRecipe(32))
     batch = next(iter(data.test_dataloader()))
-    assert batch["cues"]["loudness"].shape == (4, 2)  # type: ignore[call-overload]
+    assert batch["cues"]["loudness"].shape == (4, 2)
     network = import_and_make("mine.Net(width=2)")
     classifier = FakeClassifier(network)
-    classifier(batch["face"], batch["cues"])  # type: ignore[call-overload]
+    classifier(batch["face"], batch["cues"])
     assert len(network.seen) == 1
     with pytest.raises(DeepfakeError, match="sound"):
         FaceDataModule(crops, cues=["sound"]).setup()

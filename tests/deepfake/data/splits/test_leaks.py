@@ -329,9 +329,8 @@ def test_hash_of_a_face_outlives_turning_scaling_and_cutting_it_otherwise() -> N
         assert second is not None
         assert distance(first[None, :32], second[None, :32]).item() <= MAX_BITS
         mirrored = image[:, ::-1].copy()
-        swapped = np.array([223, 0], np.float32) + points[[1, 0, 2, 4, 3]] * np.array(
-            [-1, 1], np.float32
-        )
+        swapped = points[[1, 0, 2, 4, 3]] * np.array([-1, 1], np.float32)
+        swapped[:, 0] += 223
         third = face_hash(mirrored, swapped)
         assert third is not None
         assert distance(first[None, 32:], third[None, :32]).item() <= MAX_BITS
