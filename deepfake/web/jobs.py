@@ -113,7 +113,8 @@ class Jobs:
         progress(0.2, "Looking for faces")
         span = (wish.start_s, wish.end_s)
         recipe = predictor.checkpoint.recipe
-        task = Clip(clip, predictor.options, recipe, *span, limits=self.limits)
+        grow = predictor.grow
+        task = Clip(clip, predictor.options, recipe, *span, limits=self.limits, grow=grow)
         (outcome,) = run_local(look, [task], workers=1, timeout_s=TIMEOUT_S, sandbox=self.sandbox)
         if outcome.result is None:
             self.remove_upload(clip)

@@ -207,7 +207,7 @@ def test_one_class_is_reported_with_dashes(
     path = tmp_path / "fakes.csv"
     path.write_text("video,label,score\na,1,0.9\nb,1,\n")
     assert main(["report", str(path), "--out", str(tmp_path / "out"), "--repeats", "20"]) == 0
-    assert "| fakes | video | – |" in capsys.readouterr().out
+    assert "| fakes | video | – (1 of 2 scored) |" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("loaded")

@@ -52,6 +52,7 @@ def test_a_page_is_nearly_all_in_its_language(
     ]
     english, said = (set(texts(page)) for page in pages)
     same = {text for text in english & said if len(text.split()) > 3}
+    same -= {text for text in same if text.endswith("pixels")}  # the same word in French
     assert not same, "texts that the catalogue lacks"
 
 

@@ -179,7 +179,9 @@ def test_words_and_notebook_tell_when() -> None:
 
 def test_a_score_is_shown_on_its_side_of_a_limit() -> None:
     near = Verdict("a", "undecided", 0.7921, 0.793, real_below=0.2388, fake_from=0.793)
-    assert str(near) == "a: UNDECIDED (score 0.792; real below 0.239, fake from 0.793)"
+    assert str(near) == (
+        "a: UNDECIDED (score 0.792, in between; real below 0.239, fake from 0.793)"
+    )
     sure = Verdict("a", "fake", 0.99999, 0.5, fake_from=0.5)
     assert str(sure) == "a: FAKE (score over 0.99; none called real, fake from 0.50)"
     still = Verdict("a.jpg", "fake", 0.9, 0.5, tracks=(TrackScore(1, 0.9, 1, 0.0, 0.0),))

@@ -100,7 +100,9 @@ def test_a_clip_is_judged_in_the_browser(
     page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
     page.goto(address)
     judge(page, samples / "fake.mp4", ".verdict")
-    assert "fake.mp4: real, score 0.49" in page.inner_text(".verdict")  # of a fresh Meso4
+    told = page.inner_text(".verdict")  # of a fresh Meso4, never held against labelled videos
+    assert "Not calibrated: the score leans to real" in told
+    assert "fake.mp4: undecided, score 0.49" in told
     frame = page.frame_locator("iframe.report")
     assert "Person 1" in frame.locator("body").inner_text()
     show_a_face(page, frame)
