@@ -127,7 +127,7 @@ def test_av_deepfake1m_labels_the_picture(tmp_path: Path) -> None:
     }  # fmt: skip
     assert {video.identities for video in videos.values()} == {("id0",)}
     (root / "val_metadata.json").write_text("{}")
-    with pytest.raises(SourceError, match="must hold a list"):
+    with pytest.raises(SourceError, match="must hold a JSON list"):
         find_videos(root)
 
 

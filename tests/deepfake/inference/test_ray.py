@@ -52,7 +52,7 @@ def test_a_cluster_says_the_same(clips: Path, capsys: pytest.CaptureFixture[str]
         ray.shutdown()
     assert verdicts("there.json") == verdicts("here.json")
     assert [verdict["video"] for verdict in verdicts("there.json")] == CLIPS
-    assert len(list(Path("pages").glob("*.html"))) == 2
+    assert len(list(Path("pages").glob("*.html"))) == 3  # with the index
     there = capsys.readouterr()
     assert there.err.replace(f"{clips}/", "") == told.err
     assert (
