@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from deepfake.errors import DeepfakeError
 from deepfake.types import Verdict
@@ -162,22 +162,21 @@ class Outputs:
         Raises:
             DeepfakeError: A file cannot be written.
         """
+        judge = cast("VideoPredictor", predictor)  # a panel has all that pages ask for
         written: list[Path] = []
         try:
             if self.report is not None:
                 from deepfake.report.index_page import write_thumbnail
                 from deepfake.report.verdict_page import write_page
 
-                written.append(
-                    write_page(self.report, verdict, extraction, predictor, **self._asked())
-                )
+                written.append(write_page(self.report, verdict, extraction, judge, **self._asked()))
                 write_thumbnail(self.report, verdict, extraction)
             if self.annotate is not None:
                 from deepfake.report.annotate import annotate
 
-                written.append(annotate(self.annotate, verdict, extraction, predictor))
+                written.append(annotate(self.annotate, verdict, extraction, judge))
             if self.evidence is not None:
-                written.append(self._sign(verdict, extraction, predictor))
+                written.append(self._sign(verdict, extraction, judge))
         except OSError as error:
             raise DeepfakeError(f"{error.filename}: {error.strerror}") from error
         return written
@@ -187,7 +186,7 @@ class Outputs:
         return {"trusted": trusted, "paths": self.paths, "language": self.language}
 
     def _sign(
-        self, verdict: Verdict, extraction: "Extraction", predictor: "VideoPredictor | Panel"
+        self, verdict: Verdict, extraction: "Extraction", predictor: "VideoPredictor"
     ) -> Path:
         from deepfake.report.verdict_page import verdict_page
         from deepfake.verify.bundle import KEY, signing_key, write_bundle
