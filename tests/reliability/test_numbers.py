@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from deepfake.aggregation import RULES, by_name, person_scores, sigmoid
 from deepfake.checkpoints.scorers import Faces, Scores
-from deepfake.inference import predictor as inference
 from deepfake.types import FaceScore
 from preprocessing.pipeline import Extraction, detector_for, extract_faces
 from preprocessing.types import PreprocessOptions, ReadReport
@@ -133,7 +132,7 @@ def test_the_verdict_does_not_depend_on_the_batch(
     extraction: Extraction, file: Path, size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = throw.predictor().judge(file, extraction)
-    monkeypatch.setattr(inference, "BATCH", size)
+    monkeypatch.setattr("deepfake.inference.faces.BATCH", size)
     assert throw.predictor().judge(file, extraction).score == whole.score
 
 
