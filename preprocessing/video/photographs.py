@@ -100,8 +100,12 @@ def _opened(path: Path, max_pixels: int) -> "Iterator[Picture]":
     from PIL import Image as Pillow
 
     _load_formats(path)
+    formats = [name for name in FORMATS if name in Pillow.OPEN]
     try:
-        with Pillow.open(path, formats=[name for name in FORMATS if name in Pillow.OPEN]) as found:
+        with warnings.catch_warnings():  # of a size for which there is a limit of our own
+            warnings.simplefilter("ignore", Pillow.DecompressionBombWarning)
+            opened = Pillow.open(path, formats=formats)
+        with opened as found:
             if found.width * found.height > max_pixels:
                 raise VideoError(
                     f"{path.name} has {found.width}x{found.height} pixels, "

@@ -34,7 +34,8 @@ def test_hostile_files_give_a_verdict_or_one_line(tmp_path: Path) -> None:
     assert tally.wrong == []
     assert tally.files == 60
     assert tally.labels["refused"] > 5
-    assert tally.labels["real"] + tally.labels["fake"] > 5
+    judged = [tally.labels[label] for label in ("real", "fake", "undecided")]
+    assert sum(judged) > 5
 
 
 @pytest.mark.parametrize(

@@ -185,7 +185,7 @@ def read_cards(path: Path) -> tuple[Card, ...]:
     import yaml
 
     try:
-        contents = yaml.load(path.read_text(encoding="utf-8"), _loader())
+        contents = _loader()(path.read_text(encoding="utf-8")).get_single_data()
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise CheckpointError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     entries = contents if isinstance(contents, list) else [contents]
