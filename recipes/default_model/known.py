@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from deepfake.checkpoints.loading import WEIGHTS
 from deepfake.cli.console import DONE, run
+from deepfake.data.degrade import five_points
 from deepfake.data.splits.crop_hashes import KNOWN, write_known
 from deepfake.data.splits.duplicates import hash_all
 from recipes.default_model.store import INDEX, FaceStore
@@ -21,12 +22,6 @@ logger = logging.getLogger(__name__)
 PER_VIDEO = 6
 
 
-def five_of_68(points: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return eyes, nose and mouth corners (5, 2) of 68 landmarks (68, 2)."""
-    eyes = [points[36:42].mean(axis=0), points[42:48].mean(axis=0)]
-    return np.stack([*eyes, points[30], points[48], points[54]]).astype(np.float32)
-
-
 def training_hashes(store: FaceStore) -> dict[str, NDArray[np.uint8]]:
     """Return hashes of some training faces of each video, real and fake apart."""
     rows: dict[str, list[int]] = {}
@@ -34,7 +29,7 @@ def training_hashes(store: FaceStore) -> dict[str, NDArray[np.uint8]]:
         clip = f"{store.domain[row]}/{store.video[row]}/{store.label[row]}"
         rows.setdefault(clip, []).append(row)
     return hash_all(
-        (clip, store.image(found[k]), five_of_68(store.points[found[k]]))
+        (clip, store.image(found[k]), five_points(store.points[found[k]]))
         for clip, found in rows.items()
         for k in sorted(set(np.linspace(0, len(found) - 1, PER_VIDEO).round().astype(int).tolist()))
     )
