@@ -44,7 +44,9 @@ def hdr(path: Path, signal: float, transfer: str) -> Image:
         stream = out.add_stream("libx265", rate=25)
         assert isinstance(stream, av.VideoStream)
         stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p10le"
-        params = f"colorprim=bt2020:transfer={transfer}:colormatrix=bt2020nc:log-level=none"
+        # A stream shorter than its B-frames' delay gets times from nowhere: none of them.
+        params = f"bframes=0:log-level=none:transfer={transfer}"
+        params += ":colorprim=bt2020:colormatrix=bt2020nc"
         stream.options = {"x265-params": params, "crf": "2"}
         frame = av.VideoFrame.from_ndarray(deep, format="rgb48le")
         frame.pts, frame.time_base = 0, Fraction(1, 25)
