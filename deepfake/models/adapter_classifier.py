@@ -5,7 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from deepfake.models.timm_classifier import HEAD_STD, TimmClassifier
+from deepfake.models.layers import small_head
+from deepfake.models.timm_classifier import TimmClassifier
 
 
 class AdapterClassifier(TimmClassifier):
@@ -34,9 +35,7 @@ class AdapterClassifier(TimmClassifier):
         up = nn.Linear(width // reduction, width, bias=False)
         self.adapter = nn.Sequential(down, nn.ReLU(), up, nn.ReLU())
         self.num_features = 2 * width
-        linear = nn.Linear(self.num_features, 1)
-        nn.init.normal_(linear.weight, std=HEAD_STD)
-        self.head = nn.Sequential(nn.Identity(), linear)
+        self.head = small_head(self.num_features)
 
     def forward_features(self, faces: Tensor) -> Tensor:
         """Return features (B, 2 D) for faces (B, 3, S, S)."""

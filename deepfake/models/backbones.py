@@ -12,33 +12,6 @@ from deepfake.errors import DeepfakeError
 # The packaged weights fit TensorFlow's padding: with it their batch-norm statistics are nearer to
 # those of photographs, and nearest for inputs with mean 0.5 and standard deviation 0.5.
 LITE0 = "tf_efficientnet_lite0"
-# The package numbers blocks through, timm by stage. The first block does not expand.
-LITE0_LAYERS = {
-    "_conv_stem": "conv_stem",
-    "_bn0": "bn1",
-    "_conv_head": "conv_head",
-    "_bn1": "bn2",
-    "_fc": "classifier",
-}
-LITE0_FIRST = {
-    "_depthwise_conv": "conv_dw",
-    "_bn1": "bn1",
-    "_project_conv": "conv_pw",
-    "_bn2": "bn2",
-}
-LITE0_OTHERS = {
-    "_expand_conv": "conv_pw",
-    "_bn0": "bn1",
-    "_depthwise_conv": "conv_dw",
-    "_bn1": "bn2",
-    "_project_conv": "conv_pwl",
-    "_bn2": "bn3",
-}
-LITE0_BLOCKS = [
-    (f"blocks.{stage}.{block}.", LITE0_FIRST if stage == 0 else LITE0_OTHERS)
-    for stage, blocks in enumerate((1, 2, 2, 3, 3, 4, 1))
-    for block in range(blocks)
-]
 
 
 class EfficientNetBackbone(nn.Module):
@@ -211,6 +184,22 @@ def map_size(backbone: nn.Module, image_size: int) -> int:
     return int(feature_map.shape[-1])
 
 
+def grid_side(backbone: nn.Module, image_size: int, patch_size: int) -> int:
+    """Return how many patches a side the backbone's map has, both sizes as of `map_size`.
+
+    Raises:
+        ValueError: The patch, in cells of the map, does not divide it.
+    """
+    side = map_size(backbone, image_size)
+    if side % patch_size:
+        fitting = ", ".join(str(p) for p in range(1, side + 1) if side % p == 0)
+        raise ValueError(
+            f"patch_size {patch_size} does not divide the {side}x{side} feature map of a "
+            f"{image_size} px face; use one of {fitting}"
+        )
+    return side // patch_size
+
+
 def create_timm(name: str, *, pretrained: bool, **settings: Any) -> Any:  # noqa: ANN401
     """Return a network of timm, as `timm.create_model` makes it.
 
@@ -249,12 +238,10 @@ def lite0_imagenet_weights() -> Path | None:
 
 
 def lite0_state_dict(path: Path) -> dict[str, Tensor]:
-    """Return those weights under the names of timm's tf_efficientnet_lite0."""
-    packaged = torch.load(path, map_location="cpu", weights_only=True)
-    renamed = {}
-    for name, tensor in cast("dict[str, Tensor]", packaged).items():
-        _, number, *rest = name.split(".") if name.startswith("_blocks.") else ("", "", name)
-        prefix, layers = LITE0_BLOCKS[int(number)] if number else ("", LITE0_LAYERS)
-        layer, _, tail = ".".join(rest).partition(".")
-        renamed[f"{prefix}{layers[layer]}.{tail}"] = tensor
-    return renamed
+    """Return those weights under the names of timm's tf_efficientnet_lite0: the order is one."""
+    import timm
+
+    packaged = cast("dict[str, Tensor]", torch.load(path, map_location="cpu", weights_only=True))
+    with torch.device("meta"):
+        names = timm.create_model(LITE0).state_dict()
+    return dict(zip(names, packaged.values(), strict=True))

@@ -6,6 +6,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from deepfake.models.layers import (
+    attention_scores,
+    check_multiple,
+    join_heads,
+    recorded,
+    split_heads,
+)
+from deepfake.models.network import Network
+
 
 class Size(NamedTuple):
     """What table 1 of the paper varies: stem width, widths and depths of the stages, MLP ratio."""
@@ -54,26 +63,19 @@ class LightweightAttention(nn.Module):
         """Return (B, N, D) for tokens (B, N, D) of a square grid and a bias (heads, N, M)."""
         query, key, value = self._parts(tokens, side)
         mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=bias.to(query.dtype))
-        projected: Tensor = self.project(mixed.transpose(1, 2).flatten(2))
+        projected: Tensor = self.project(join_heads(mixed))
         return projected
 
     def weights(self, tokens: Tensor, side: int, bias: Tensor) -> Tensor:
         """Return the attention (B, heads, N, M) that `forward` mixes with; each row sums to 1."""
         query, key, _ = self._parts(tokens, side)
-        scores: Tensor = query @ key.mT * query.shape[-1] ** -0.5 + bias
-        return scores.softmax(dim=-1)
+        return (attention_scores(query, key) + bias).softmax(dim=-1)
 
     def _parts(self, tokens: Tensor, side: int) -> tuple[Tensor, Tensor, Tensor]:
         coarse = self.reduce(_to_map(tokens, side)).flatten(2).mT  # (B, M, D)
-        return (
-            self._split(self.query(tokens)),
-            self._split(self.key(coarse)),
-            self._split(self.value(coarse)),
-        )
-
-    def _split(self, tokens: Tensor) -> Tensor:
-        batch, count, dim = tokens.shape
-        return tokens.reshape(batch, count, self.heads, dim // self.heads).transpose(1, 2)
+        parts = self.query(tokens), self.key(coarse), self.value(coarse)
+        query, key, value = (split_heads(part, self.heads) for part in parts)
+        return query, key, value
 
 
 class InvertedResidual(nn.Module):
@@ -120,19 +122,11 @@ class CMTBlock(nn.Module):
     def forward(self, feature_map: Tensor, bias: Tensor) -> Tensor:
         """Return a map (B, C, S, S) for a map (B, C, S, S) and a bias (heads, N, M)."""
         side = feature_map.shape[-1]
-        tokens = self._perceive(feature_map)
+        perceived: Tensor = self.local(feature_map) + feature_map
+        tokens = perceived.flatten(2).mT
         tokens = tokens + self.attention(self.attention_norm(tokens), side, bias)
         mixed: Tensor = _to_map(tokens, side) + self.mlp(_to_map(self.mlp_norm(tokens), side))
         return mixed
-
-    def attention_weights(self, feature_map: Tensor, bias: Tensor) -> Tensor:
-        """Return the attention (B, heads, N, M) of this block for its input map (B, C, S, S)."""
-        normed = self.attention_norm(self._perceive(feature_map))
-        return self.attention.weights(normed, feature_map.shape[-1], bias)
-
-    def _perceive(self, feature_map: Tensor) -> Tensor:
-        perceived: Tensor = self.local(feature_map) + feature_map
-        return perceived.flatten(2).mT
 
 
 class CMTStage(nn.Module):
@@ -169,20 +163,16 @@ class CMTStage(nn.Module):
             CMTBlock(dim, heads, reduction=reduction, hidden=hidden) for _ in range(depth)
         )
 
-    def begin(self, feature_map: Tensor) -> Tensor:
-        """Return the map (B, D, S, S) that enters the blocks, of a map (B, C, 2S, 2S)."""
-        halved: Tensor = self.embed(feature_map)
-        return _to_map(self.norm(halved.flatten(2).mT), halved.shape[-1])
-
     def forward(self, feature_map: Tensor) -> Tensor:
         """Return a map (B, D, S, S) for a map (B, C, 2S, 2S)."""
-        feature_map = self.begin(feature_map)
+        halved: Tensor = self.embed(feature_map)
+        feature_map = _to_map(self.norm(halved.flatten(2).mT), halved.shape[-1])
         for block in self.blocks:
             feature_map = block(feature_map, self.positions)
         return feature_map
 
 
-class CMT(nn.Module):
+class CMT(Network):
     """Classify a face by four stages of blocks that mix convolution and attention.
 
     Guo et al., CVPR 2022, https://arxiv.org/abs/2107.06263
@@ -202,11 +192,7 @@ class CMT(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        if image_size % STRIDE or image_size <= 0:
-            nearest = max(STRIDE, round(image_size / STRIDE) * STRIDE)
-            raise ValueError(
-                f"image_size must be a multiple of {STRIDE}, got {image_size}; try {nearest}"
-            )
+        check_multiple(image_size, STRIDE)
         stem, dims, depths, ratio = SIZES[size]
         layers: list[nn.Module] = []
         for channels, stride in ((3, 2), (stem, 1), (stem, 1)):
@@ -241,10 +227,9 @@ class CMT(nn.Module):
         features: Tensor = F.silu(self.norm(self.project(feature_map)))
         return features.mean(dim=(2, 3))
 
-    def forward(self, faces: Tensor) -> Tensor:
-        """Return logits (B,) for normalised faces (B, 3, H, W)."""
-        logits: Tensor = self.head(self.dropout(self.forward_features(faces)))
-        return logits.squeeze(1)
+    def forward_head(self, features: Tensor) -> Tensor:
+        """Return logits (B,) of features (B, D)."""
+        return super().forward_head(self.dropout(features))
 
     def attention_maps(self, faces: Tensor) -> list[Tensor]:
         """Return the attention (B, heads, N, M) of every block.
@@ -252,15 +237,7 @@ class CMT(nn.Module):
         N are the cells of the block's own map, M those of its coarser keys; the four stages have
         different N, and there is no class token.
         """
-        feature_map, maps = self.stem(faces), []
-        for stage in self.stages:
-            assert isinstance(stage, CMTStage)
-            feature_map = stage.begin(feature_map)
-            for block in stage.blocks:
-                assert isinstance(block, CMTBlock)
-                maps.append(block.attention_weights(feature_map, stage.positions))
-                feature_map = block(feature_map, stage.positions)
-        return maps
+        return recorded(self.stages.modules(), lambda: self.forward_features(faces))
 
 
 def _to_map(tokens: Tensor, side: int) -> Tensor:

@@ -7,7 +7,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deepfake.models.backbones import build_backbone, map_size
-from deepfake.models.layers import EncoderBlock, FeedForward
+from deepfake.models.layers import (
+    EncoderBlock,
+    attention_scores,
+    join_heads,
+    recorded,
+    split_heads,
+    with_class_token,
+)
+from deepfake.models.network import Network
 
 SIZES = {"tiny": 4, "small": 9, "base": 16}  # heads; each is 48 wide
 HEAD_DIM = 48
@@ -67,19 +75,20 @@ class GatedPositionalAttention(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """Return (B, N, D) for tokens (B, N, D) of the grid by row."""
         query, key = self._query_key(tokens)
-        value = self._split(self.value(tokens))
+        value = split_heads(self.value(tokens), self.heads)
         content = F.scaled_dot_product_attention(query, key, value)
-        gate = self.gate.sigmoid()[:, None, None]
-        mixed = (1 - gate) * content + gate * (self._by_position() @ value)
-        projected: Tensor = self.dropout(self.project(mixed.transpose(1, 2).flatten(2)))
+        mixed = self._gated(content, self._by_position() @ value)
+        projected: Tensor = self.dropout(self.project(join_heads(mixed)))
         return projected
 
     def weights(self, tokens: Tensor) -> Tensor:
         """Return the attention (B, heads, N, N) that `forward` mixes with; each row sums to 1."""
-        query, key = self._query_key(tokens)
-        scores: Tensor = query @ key.mT * query.shape[-1] ** -0.5
+        content = attention_scores(*self._query_key(tokens)).softmax(dim=-1)
+        return self._gated(content, self._by_position())
+
+    def _gated(self, content: Tensor, position: Tensor) -> Tensor:
         gate = self.gate.sigmoid()[:, None, None]
-        return (1 - gate) * scores.softmax(dim=-1) + gate * self._by_position()
+        return (1 - gate) * content + gate * position
 
     def _by_position(self) -> Tensor:
         scores: Tensor = self.position(self.relative)  # (N, N, heads)
@@ -87,11 +96,7 @@ class GatedPositionalAttention(nn.Module):
 
     def _query_key(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         query, key = self.query_key(tokens).chunk(2, dim=-1)
-        return self._split(query), self._split(key)
-
-    def _split(self, tokens: Tensor) -> Tensor:
-        batch, count, dim = tokens.shape
-        return tokens.reshape(batch, count, self.heads, dim // self.heads).transpose(1, 2)
+        return split_heads(query, self.heads), split_heads(key, self.heads)
 
 
 def _relative_coordinates(grid: int) -> Tensor:
@@ -102,40 +107,7 @@ def _relative_coordinates(grid: int) -> Tensor:
     return torch.stack([columns, rows, rows**2 + columns**2], dim=-1).float()
 
 
-class GatedBlock(nn.Module):
-    """Gated positional attention and feed-forward, each normalised before and added to its input.
-
-    Args:
-        dim: Width of the tokens.
-        heads: Number of heads.
-        grid: Side of the square grid of tokens.
-        locality_strength: How sharply a head begins on its offset.
-        dropout: Probability of dropping a value.
-    """
-
-    def __init__(
-        self, dim: int, heads: int, *, grid: int, locality_strength: float, dropout: float
-    ) -> None:
-        super().__init__()
-        self.attention_norm = nn.LayerNorm(dim)
-        self.attention = GatedPositionalAttention(
-            dim, heads, grid=grid, locality_strength=locality_strength, dropout=dropout
-        )
-        self.mlp_norm = nn.LayerNorm(dim)
-        self.mlp = FeedForward(dim, 4 * dim, dropout=dropout)
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Return (B, N, D) for tokens (B, N, D)."""
-        tokens = tokens + self.attention(self.attention_norm(tokens))
-        mixed: Tensor = tokens + self.mlp(self.mlp_norm(tokens))
-        return mixed
-
-    def attention_weights(self, tokens: Tensor) -> Tensor:
-        """Return the attention (B, heads, N, N) of this block for its input tokens (B, N, D)."""
-        return self.attention.weights(self.attention_norm(tokens))
-
-
-class ConViT(nn.Module):
+class ConViT(Network):
     """Classify a face by gated positional attention, then plain attention with a class token.
 
     d'Ascoli et al., ICML 2021, https://arxiv.org/abs/2103.10697
@@ -194,10 +166,13 @@ class ConViT(nn.Module):
         self.embed = nn.Conv2d(channels, dim, patch, stride=patch)
         self.class_token = nn.Parameter(torch.randn(1, 1, dim) * 0.02)
         self.positions = nn.Parameter(torch.randn(1, grid * grid, dim) * 0.02)
-        self.local_blocks = nn.ModuleList(
-            GatedBlock(dim, heads, grid=grid, locality_strength=locality_strength, dropout=dropout)
-            for _ in range(local_depth)
-        )
+        self.local_blocks = nn.ModuleList()
+        for _ in range(local_depth):
+            attention = GatedPositionalAttention(
+                dim, heads, grid=grid, locality_strength=locality_strength, dropout=dropout
+            )
+            block = EncoderBlock(dim, heads, 4 * dim, dropout=dropout, attention=attention)
+            self.local_blocks.append(block)
         self.blocks = nn.ModuleList(
             EncoderBlock(dim, heads, 4 * dim, dropout=dropout) for _ in range(depth - local_depth)
         )
@@ -217,35 +192,20 @@ class ConViT(nn.Module):
         tokens = self.tokens(faces)
         for block in self.local_blocks:
             tokens = block(tokens)
-        tokens = self._with_class_token(tokens)
+        tokens = with_class_token(self.class_token, tokens)
         for block in self.blocks:
             tokens = block(tokens)
         normed: Tensor = self.norm(tokens)
         return normed[:, 0]
-
-    def forward(self, faces: Tensor) -> Tensor:
-        """Return logits (B,) for normalised faces (B, 3, H, W)."""
-        logits: Tensor = self.head(self.forward_features(faces))
-        return logits.squeeze(1)
 
     def attention_maps(self, faces: Tensor) -> list[Tensor]:
         """Return the attention (B, heads, N, N) of every block; token 0 is the class.
 
         The class token joins after the gated blocks; in their maps it attends to itself alone.
         """
-        tokens, maps = self.tokens(faces), []
-        for block in self.local_blocks:
-            assert isinstance(block, GatedBlock)
-            weights = F.pad(block.attention_weights(tokens), (1, 0, 1, 0))
-            weights[:, :, 0, 0] = 1.0
-            maps.append(weights)
-            tokens = block(tokens)
-        tokens = self._with_class_token(tokens)
-        for block in self.blocks:
-            assert isinstance(block, EncoderBlock)
-            maps.append(block.attention_weights(tokens))
-            tokens = block(tokens)
+        layers = (*self.local_blocks.modules(), *self.blocks.modules())
+        maps = recorded(layers, lambda: self.forward_features(faces))
+        for number in range(len(self.local_blocks)):
+            maps[number] = F.pad(maps[number], (1, 0, 1, 0))
+            maps[number][:, :, 0, 0] = 1.0
         return maps
-
-    def _with_class_token(self, tokens: Tensor) -> Tensor:
-        return torch.cat([self.class_token.expand(tokens.shape[0], -1, -1), tokens], dim=1)

@@ -5,8 +5,9 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from deepfake.models.backbones import EfficientNetBackbone, map_size
-from deepfake.models.layers import Attention, Encoder, to_patches
+from deepfake.models.backbones import EfficientNetBackbone, grid_side
+from deepfake.models.layers import Attention, Encoder, recorded, to_patches, with_class_token
+from deepfake.models.network import Network
 
 # Rows of the published positional tables; sized for patches of the image, used for those of maps.
 PUBLISHED_ROWS = {"deep": 1025, "shallow": 17}
@@ -46,10 +47,8 @@ class MultiScaleEncoder(nn.Module):
     """Encode each branch by itself, then exchange through the class tokens.
 
     Args:
-        deep_dim: Width of the deep branch's tokens.
-        shallow_dim: Width of the shallow branch's tokens.
-        deep_depth: Encoder blocks of the deep branch.
-        shallow_depth: Encoder blocks of the shallow branch.
+        dims: Widths of the deep and the shallow branch's tokens.
+        depths: Their encoder blocks.
         cross_depth: How often the branches exchange.
         heads: Number of heads.
         head_dim: Width of a head.
@@ -59,11 +58,9 @@ class MultiScaleEncoder(nn.Module):
 
     def __init__(
         self,
+        dims: tuple[int, int],
+        depths: tuple[int, int],
         *,
-        deep_dim: int,
-        shallow_dim: int,
-        deep_depth: int,
-        shallow_depth: int,
         cross_depth: int,
         heads: int,
         head_dim: int,
@@ -71,22 +68,23 @@ class MultiScaleEncoder(nn.Module):
         dropout: float,
     ) -> None:
         super().__init__()
-        self.deep = Encoder(
-            deep_dim, deep_depth, heads, mlp_dim, head_dim=head_dim, dropout=dropout
-        )
+
+        def encoder(dim: int, depth: int) -> Encoder:
+            return Encoder(dim, depth, heads, mlp_dim, head_dim=head_dim, dropout=dropout)
+
+        def crosses(dim: int, other_dim: int) -> nn.ModuleList:
+            return nn.ModuleList(
+                CrossAttention(dim, other_dim, heads, head_dim=head_dim, dropout=dropout)
+                for _ in range(cross_depth)
+            )
+
+        (deep_dim, shallow_dim), (deep_depth, shallow_depth) = dims, depths
+        self.deep = encoder(deep_dim, deep_depth)
         self.deep_norm = nn.LayerNorm(deep_dim)
-        self.shallow = Encoder(
-            shallow_dim, shallow_depth, heads, mlp_dim, head_dim=head_dim, dropout=dropout
-        )
+        self.shallow = encoder(shallow_dim, shallow_depth)
         self.shallow_norm = nn.LayerNorm(shallow_dim)
-        self.deep_cross = nn.ModuleList(
-            CrossAttention(deep_dim, shallow_dim, heads, head_dim=head_dim, dropout=dropout)
-            for _ in range(cross_depth)
-        )
-        self.shallow_cross = nn.ModuleList(
-            CrossAttention(shallow_dim, deep_dim, heads, head_dim=head_dim, dropout=dropout)
-            for _ in range(cross_depth)
-        )
+        self.deep_cross = crosses(deep_dim, shallow_dim)
+        self.shallow_cross = crosses(shallow_dim, deep_dim)
 
     def forward(self, deep: Tensor, shallow: Tensor) -> tuple[Tensor, Tensor]:
         """Return both branches' tokens, deep (B, N, D) and shallow (B, M, E), class token first."""
@@ -124,29 +122,23 @@ class Branch(nn.Module):
         dropout: float,
     ) -> None:
         super().__init__()
-        side = map_size(backbone, image_size)
-        if side % patch_size:
-            fitting = ", ".join(str(p) for p in range(1, side + 1) if side % p == 0)
-            raise ValueError(
-                f"a patch of {patch_size} does not divide the {side}x{side} feature map of a "
-                f"{image_size} px face; use one of {fitting}"
-            )
+        side = grid_side(backbone, image_size, patch_size)
         self.backbone = backbone
         self.patch_size = patch_size
         self.embed = nn.Linear(backbone.num_features * patch_size**2, dim)
         self.class_token = nn.Parameter(torch.randn(1, 1, dim) * 0.02)
-        self.positions = nn.Parameter(torch.randn(1, (side // patch_size) ** 2 + 1, dim) * 0.02)
+        self.positions = nn.Parameter(torch.randn(1, side**2 + 1, dim) * 0.02)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, faces: Tensor) -> Tensor:
         """Return tokens (B, N, D) of normalised faces (B, 3, H, W)."""
         patches = self.embed(to_patches(self.backbone(faces), self.patch_size))
-        tokens = torch.cat([self.class_token.expand(patches.shape[0], -1, -1), patches], dim=1)
+        tokens = with_class_token(self.class_token, patches)
         embedded: Tensor = self.dropout(tokens + self.positions[:, : tokens.shape[1]])
         return embedded
 
 
-class CrossEfficientViT(nn.Module):
+class CrossEfficientViT(Network):
     """Classify a face by a deep and a shallow EfficientNet map joined by cross-attention.
 
     Coccomini et al., ICIAP 2022, https://arxiv.org/abs/2107.02612
@@ -207,22 +199,15 @@ class CrossEfficientViT(nn.Module):
                 trainable_blocks=trainable_blocks,
                 keep_unused=keep_unused,
             )
-            return Branch(
-                net,
-                image_size=image_size,
-                patch_size=patch_size,
-                dim=dim,
-                dropout=embedding_dropout,
-            )
+            sizes = {"image_size": image_size, "patch_size": patch_size, "dim": dim}
+            return Branch(net, **sizes, dropout=embedding_dropout)
 
         self.deep = branch(None, deep_patch, deep_dim)
         self.shallow = branch(shallow_block, shallow_patch, shallow_dim)
         self.encoders = nn.ModuleList(
             MultiScaleEncoder(
-                deep_dim=deep_dim,
-                shallow_dim=shallow_dim,
-                deep_depth=deep_depth,
-                shallow_depth=shallow_depth,
+                (deep_dim, shallow_dim),
+                (deep_depth, shallow_depth),
                 cross_depth=cross_depth,
                 heads=heads,
                 head_dim=head_dim,
@@ -256,18 +241,13 @@ class CrossEfficientViT(nn.Module):
             deep, shallow = encoder(deep, shallow)
         return torch.cat([deep[:, 0], shallow[:, 0]], dim=1)
 
-    def forward(self, faces: Tensor) -> Tensor:
-        """Return logits (B,) for normalised faces (B, 3, H, W)."""
-        deep, shallow = torch.split(self.forward_features(faces), list(self.widths), dim=1)
+    def forward_head(self, features: Tensor) -> Tensor:
+        """Return logits (B,) of both class tokens (B, D)."""
+        deep, shallow = torch.split(features, list(self.widths), dim=1)
         logits: Tensor = self.deep_head(deep) + self.shallow_head(shallow)
         return logits.squeeze(1)
 
     def attention_maps(self, faces: Tensor) -> list[Tensor]:
         """Return the deep branch's self-attention (B, heads, N, N) of every encoder block."""
-        deep, shallow = self.deep(faces), self.shallow(faces)
-        maps: list[Tensor] = []
-        for encoder in self.encoders:
-            assert isinstance(encoder, MultiScaleEncoder)
-            maps.extend(encoder.deep.attention_maps(deep))
-            deep, shallow = encoder(deep, shallow)
-        return maps
+        layers = (layer for name, layer in self.encoders.named_modules() if ".deep." in name)
+        return recorded(layers, lambda: self.forward_features(faces))

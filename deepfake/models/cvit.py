@@ -6,12 +6,13 @@ Wodajo and Atnafu, 2021, https://arxiv.org/abs/2102.11126
 import torch
 from torch import Tensor, nn
 
-from deepfake.models.layers import Encoder, to_patches
+from deepfake.models.layers import Encoder, recorded, to_patches, with_class_token
+from deepfake.models.network import Network
 
 DEPTHS = (3, 3, 3, 4, 4)  # convolutions before each pool: 17 in all, section 3.2.1
 
 
-class CViT(nn.Module):
+class CViT(Network):
     """Seventeen convolutions, patches of their map, a transformer over patches and class token.
 
     At the published size the map is 7 x 7 and the patch is the whole of it, so the transformer
@@ -70,8 +71,7 @@ class CViT(nn.Module):
         """Return class token and patches (B, N + 1, D), as the transformer takes them."""
         feature_map = self.features(faces.contiguous(memory_format=torch.channels_last))
         patches = self.embed(to_patches(feature_map, self.patch_size))  # (B, N, D)
-        classes = self.class_token.expand(faces.shape[0], -1, -1)  # len() fixes B in exports
-        tokens: Tensor = self.dropout(torch.cat([classes, patches], dim=1) + self.position)
+        tokens: Tensor = self.dropout(with_class_token(self.class_token, patches) + self.position)
         return tokens
 
     def forward_features(self, faces: Tensor) -> Tensor:
@@ -79,14 +79,9 @@ class CViT(nn.Module):
         tokens: Tensor = self.encoder(self.tokens(faces))
         return tokens[:, 0]
 
-    def forward(self, faces: Tensor) -> Tensor:
-        """Return logits (B,) for faces (B, 3, S, S)."""
-        logits: Tensor = self.head(self.forward_features(faces))  # (B, 1)
-        return logits.squeeze(1)
-
     def attention_maps(self, faces: Tensor) -> list[Tensor]:
         """Return each block's attention (B, heads, N + 1, N + 1), the first block first."""
-        return self.encoder.attention_maps(self.tokens(faces))
+        return recorded(self.encoder.modules(), lambda: self.forward_features(faces))
 
 
 def _convolution(in_channels: int, width: int) -> nn.Sequential:

@@ -5,13 +5,14 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from deepfake.models.backbones import EfficientNetBackbone, build_backbone, map_size
-from deepfake.models.layers import Encoder, to_patches
+from deepfake.models.backbones import EfficientNetBackbone, build_backbone, grid_side
+from deepfake.models.layers import Encoder, recorded, to_patches, with_class_token
+from deepfake.models.network import Network
 
 PUBLISHED_BATCH = 32  # rows of the published positional table, one for each place in a batch
 
 
-class EfficientViT(nn.Module):
+class EfficientViT(Network):
     """Classify a face by a ViT encoder over patches of a backbone's feature map.
 
     Coccomini et al., ICIAP 2022, https://arxiv.org/abs/2107.02612
@@ -56,20 +57,13 @@ class EfficientViT(nn.Module):
         self.backbone = build_backbone(
             backbone, pretrained=pretrained, stage=stage, trainable_blocks=trainable_blocks
         )
-        side = map_size(self.backbone, image_size)
-        if side % patch_size:
-            fitting = ", ".join(str(p) for p in range(1, side + 1) if side % p == 0)
-            raise ValueError(
-                f"patch_size {patch_size} does not divide the {side}x{side} feature map of a "
-                f"{image_size} px face; use one of {fitting}"
-            )
+        side = grid_side(self.backbone, image_size, patch_size)
         self.num_features = dim
         self.patch_size = patch_size
         width = int(self.backbone.num_features) * patch_size**2  # type: ignore[arg-type]
         self.embed = nn.Linear(width, dim)
         self.class_token = nn.Parameter(torch.randn(1, 1, dim) * 0.02)
-        tokens = (side // patch_size) ** 2 + 1
-        self.positions = nn.Parameter(torch.randn(1, tokens, dim) * 0.02)
+        self.positions = nn.Parameter(torch.randn(1, side**2 + 1, dim) * 0.02)
         self.embedding_dropout = nn.Dropout(embedding_dropout)
         self.encoder = Encoder(dim, depth, heads, mlp_dim, head_dim=head_dim, dropout=dropout)
         self.head = nn.Sequential(nn.Linear(dim, mlp_dim), nn.ReLU(), nn.Linear(mlp_dim, 1))
@@ -92,7 +86,7 @@ class EfficientViT(nn.Module):
     def tokens(self, faces: Tensor) -> Tensor:
         """Return the encoder's input (B, N, D): the class token, then the patches by row."""
         patches = self.embed(to_patches(self.backbone(faces), self.patch_size))
-        tokens = torch.cat([self.class_token.expand(patches.shape[0], -1, -1), patches], dim=1)
+        tokens = with_class_token(self.class_token, patches)
         embedded: Tensor = self.embedding_dropout(tokens + self.positions[:1])
         return embedded
 
@@ -101,11 +95,6 @@ class EfficientViT(nn.Module):
         encoded: Tensor = self.encoder(self.tokens(faces))
         return encoded[:, 0]
 
-    def forward(self, faces: Tensor) -> Tensor:
-        """Return logits (B,) for normalised faces (B, 3, H, W)."""
-        logits: Tensor = self.head(self.forward_features(faces))
-        return logits.squeeze(1)
-
     def attention_maps(self, faces: Tensor) -> list[Tensor]:
         """Return the attention (B, heads, N, N) of every encoder block; token 0 is the class."""
-        return self.encoder.attention_maps(self.tokens(faces))
+        return recorded(self.encoder.modules(), lambda: self.forward_features(faces))

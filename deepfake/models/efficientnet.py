@@ -8,12 +8,13 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from deepfake.models.layers import small_head
+from deepfake.models.network import Network
+
 Padding = Literal["nominal", "input"]
 
-HEAD_STD = 0.01  # logits near 0, so that the first steps don't wreck pretrained features
 
-
-class EfficientNet(nn.Module):
+class EfficientNet(Network):
     """EfficientNet of the efficientnet-pytorch package, average pooling and one linear layer.
 
     Args:
@@ -50,10 +51,7 @@ class EfficientNet(nn.Module):
             plain.weight = stem.weight
             self.backbone._conv_stem = plain
         self.num_features: int = self.backbone._bn1.num_features
-        linear = nn.Linear(self.num_features, 1)
-        nn.init.normal_(linear.weight, std=HEAD_STD)
-        nn.init.zeros_(linear.bias)
-        self.head = nn.Sequential(nn.Dropout(dropout), linear)
+        self.head = small_head(self.num_features, dropout)
         self.to(memory_format=torch.channels_last)
 
     def stem(self, faces: Tensor) -> Tensor:
@@ -80,11 +78,6 @@ class EfficientNet(nn.Module):
         net = self.backbone
         x: Tensor = net._swish(net._bn1(net._conv_head(self.forward_map(faces))))
         return x.mean(dim=(2, 3))
-
-    def forward(self, faces: Tensor) -> Tensor:
-        """Return logits (B,) for faces (B, 3, S, S)."""
-        logits: Tensor = self.head(self.forward_features(faces))  # (B, 1)
-        return logits.squeeze(1)
 
 
 def _initialise(backbone: nn.Module) -> None:

@@ -6,11 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from deepfake.models.backbones import create_timm
+from deepfake.models.network import Network
 
 WIDTHS = (3, 16, 32, 64, 128, 256)
 
 
-class GenConViTED(nn.Module):
+class GenConViTED(Network):
     """ConvNeXt-T on the face and on what an autoencoder leaves of it.
 
     The published network also holds a Swin-T that never runs; it is left out.
@@ -45,8 +46,7 @@ class GenConViTED(nn.Module):
         rebuilt = self.decoder(self.encoder(faces))
         return torch.cat([self.backbone(rebuilt), self.backbone(faces)], dim=1)
 
-    def forward(self, faces: Tensor) -> Tensor:
-        """Return logits (B,) for faces (B, 3, H, W)."""
-        hidden = self.activation(self.hidden(self.activation(self.forward_features(faces))))
-        logits: Tensor = self.head(hidden)  # (B, 1)
-        return logits.squeeze(1)
+    def forward_head(self, features: Tensor) -> Tensor:
+        """Return logits (B,) of features (B, 2000)."""
+        hidden = self.activation(self.hidden(self.activation(features)))
+        return super().forward_head(hidden)

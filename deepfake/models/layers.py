@@ -1,7 +1,12 @@
-"""Blocks that three or more networks share: attention, feed-forward, the encoder of both."""
+"""Blocks that networks share: attention, feed-forward, the encoder of both, tokens, heads."""
 
+from collections.abc import Callable, Iterable
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+HEAD_STD = 0.01  # logits near 0, so that the first steps don't wreck pretrained features
 
 
 class Attention(nn.Module):
@@ -14,26 +19,18 @@ class Attention(nn.Module):
         heads: Number of heads.
         head_dim: Width of a head; None divides `dim` among the heads.
         dropout: Probability of dropping an output value.
-        qkv_bias: Add biases to queries, keys and values.
     """
 
     def __init__(
-        self,
-        dim: int,
-        heads: int,
-        *,
-        head_dim: int | None = None,
-        dropout: float = 0.0,
-        qkv_bias: bool = False,
+        self, dim: int, heads: int, *, head_dim: int | None = None, dropout: float = 0.0
     ) -> None:
         super().__init__()
         if head_dim is None and dim % heads:
             raise ValueError(f"dim {dim} is not divisible by {heads} heads; set head_dim")
         self.heads = heads
-        self.head_dim = head_dim if head_dim is not None else dim // heads
-        inner = heads * self.head_dim
-        self.query = nn.Linear(dim, inner, bias=qkv_bias)
-        self.key_value = nn.Linear(dim, 2 * inner, bias=qkv_bias)
+        inner = heads * (head_dim if head_dim is not None else dim // heads)
+        self.query = nn.Linear(dim, inner, bias=False)
+        self.key_value = nn.Linear(dim, 2 * inner, bias=False)
         self.project = nn.Linear(inner, dim)
         self.dropout = nn.Dropout(dropout)
 
@@ -44,24 +41,57 @@ class Attention(nn.Module):
 
         Only where `mask`, broadcast to (B, heads, N, M), is true.
         """
-        context = tokens if context is None else context
-        query = self._split(self.query(tokens))
-        key, value = (self._split(part) for part in self.key_value(context).chunk(2, dim=-1))
+        query, key, value = self._parts(tokens, context)
         mixed = F.scaled_dot_product_attention(query, key, value, mask)  # (B, heads, N, head_dim)
-        projected: Tensor = self.dropout(self.project(mixed.transpose(1, 2).flatten(2)))
+        projected: Tensor = self.dropout(self.project(join_heads(mixed)))
         return projected
 
     def weights(self, tokens: Tensor, context: Tensor | None = None) -> Tensor:
         """Return the attention (B, heads, N, M) that `forward` mixes with; each row sums to 1."""
-        context = tokens if context is None else context
-        query = self._split(self.query(tokens))
-        key = self._split(self.key_value(context).chunk(2, dim=-1)[0])
-        scores: Tensor = query @ key.mT * self.head_dim**-0.5
-        return scores.softmax(dim=-1)
+        query, key, _ = self._parts(tokens, context)
+        return attention_scores(query, key).softmax(dim=-1)
 
-    def _split(self, tokens: Tensor) -> Tensor:
-        batch, count, _ = tokens.shape
-        return tokens.reshape(batch, count, self.heads, self.head_dim).transpose(1, 2)
+    def _parts(self, tokens: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        key, value = self.key_value(tokens if context is None else context).chunk(2, dim=-1)
+        query, key, value = (split_heads(x, self.heads) for x in (self.query(tokens), key, value))
+        return query, key, value
+
+
+def split_heads(tokens: Tensor, heads: int) -> Tensor:
+    """Return tokens (B, N, D) as (B, heads, N, D / heads)."""
+    batch, count, dim = tokens.shape
+    return tokens.reshape(batch, count, heads, dim // heads).transpose(1, 2)
+
+
+def join_heads(mixed: Tensor) -> Tensor:
+    """Return (B, heads, N, D / heads) as tokens (B, N, D)."""
+    return mixed.transpose(1, 2).flatten(2)
+
+
+def attention_scores(query: Tensor, key: Tensor) -> Tensor:
+    """Return how alike queries and keys are (B, heads, N, M), scaled but not yet normalised."""
+    return query @ key.mT * query.shape[-1] ** -0.5
+
+
+def recorded(layers: Iterable[nn.Module], run: Callable[[], object]) -> list[Tensor]:
+    """Return the attention that layers mix with while something runs, in order of their calls.
+
+    Args:
+        layers: Those among them that have `weights` are recorded.
+        run: Calls them.
+    """
+    maps: list[Tensor] = []
+
+    def record(layer: nn.Module, inputs: tuple[Tensor, ...], _: Tensor) -> None:
+        maps.append(layer.weights(*inputs))  # type: ignore[operator]
+
+    handles = [x.register_forward_hook(record) for x in layers if hasattr(x, "weights")]
+    try:
+        run()
+    finally:
+        for handle in handles:
+            handle.remove()
+    return maps
 
 
 class FeedForward(nn.Sequential):
@@ -91,10 +121,10 @@ class EncoderBlock(nn.Module):
     Args:
         dim: Width of the tokens.
         heads: Number of heads.
-        head_dim: Width of a head; None divides `dim` among the heads.
         mlp_dim: Width inside the feed-forward layer.
+        head_dim: Width of a head; None divides `dim` among the heads.
         dropout: Probability of dropping a value.
-        qkv_bias: Add biases to queries, keys and values.
+        attention: Another attention than `Attention`.
     """
 
     def __init__(
@@ -105,25 +135,20 @@ class EncoderBlock(nn.Module):
         *,
         head_dim: int | None = None,
         dropout: float = 0.0,
-        qkv_bias: bool = False,
+        attention: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.attention_norm = nn.LayerNorm(dim)
-        self.attention = Attention(
-            dim, heads, head_dim=head_dim, dropout=dropout, qkv_bias=qkv_bias
-        )
+        self.attention = attention or Attention(dim, heads, head_dim=head_dim, dropout=dropout)
         self.mlp_norm = nn.LayerNorm(dim)
         self.mlp = FeedForward(dim, mlp_dim, dropout=dropout)
 
     def forward(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return (B, N, D) for tokens (B, N, D); `mask` as of `Attention`."""
-        tokens = tokens + self.attention(self.attention_norm(tokens), mask=mask)
+        given = {} if mask is None else {"mask": mask}
+        tokens = tokens + self.attention(self.attention_norm(tokens), **given)
         mixed: Tensor = tokens + self.mlp(self.mlp_norm(tokens))
         return mixed
-
-    def attention_weights(self, tokens: Tensor) -> Tensor:
-        """Return the attention (B, heads, N, N) of this block for its input tokens (B, N, D)."""
-        return self.attention.weights(self.attention_norm(tokens))
 
 
 class Encoder(nn.Sequential):
@@ -146,14 +171,11 @@ class Encoder(nn.Sequential):
             )
         )
 
-    def attention_maps(self, tokens: Tensor) -> list[Tensor]:
-        """Return the attention (B, heads, N, N) of every block, first block first."""
-        maps = []
-        for block in self:
-            assert isinstance(block, EncoderBlock)
-            maps.append(block.attention_weights(tokens))
-            tokens = block(tokens)
-        return maps
+
+def with_class_token(token: Tensor, tokens: Tensor) -> Tensor:
+    """Return tokens (B, N, D) behind a class token (1, 1, D)."""
+    classes = token.expand(tokens.shape[0], -1, -1)  # len() would fix B in exports
+    return torch.cat([classes, tokens], dim=1)
 
 
 def to_patches(feature_map: Tensor, patch_size: int) -> Tensor:
@@ -165,3 +187,20 @@ def to_patches(feature_map: Tensor, patch_size: int) -> Tensor:
     grid = feature_map.reshape(batch, channels, rows, patch_size, columns, patch_size)
     grid = grid.permute(0, 2, 4, 3, 5, 1)  # (B, rows, columns, P, P, C)
     return grid.reshape(batch, rows * columns, patch_size * patch_size * channels)
+
+
+def small_head(width: int, dropout: float = 0.0) -> nn.Sequential:
+    """Return dropout and a linear layer from features of that width to logits near 0."""
+    linear = nn.Linear(width, 1)
+    nn.init.normal_(linear.weight, std=HEAD_STD)
+    nn.init.zeros_(linear.bias)
+    return nn.Sequential(nn.Dropout(dropout), linear)
+
+
+def check_multiple(image_size: int, stride: int) -> None:
+    """Raise a ValueError unless a face's side is a multiple of the network's stride, in pixels."""
+    if image_size < stride or image_size % stride:
+        nearest = max(stride, round(image_size / stride) * stride)
+        raise ValueError(
+            f"image_size must be a multiple of {stride}, got {image_size}; try {nearest}"
+        )

@@ -6,6 +6,9 @@ Afchar et al., WIFS 2018, https://arxiv.org/abs/1809.00888
 import torch
 from torch import Tensor, nn
 
+from deepfake.models.layers import check_multiple
+from deepfake.models.network import Network
+
 EPS = 1e-3  # of batch normalisation in Keras, which the released weights were trained with
 STRIDE = 32  # the four pools together
 
@@ -37,7 +40,7 @@ class InceptionLayer(nn.Module):
         return torch.cat([branch(x) for branch in self.branches], dim=1)
 
 
-class _MesoNet(nn.Module):
+class _MesoNet(Network):
     """Two opening layers, two 5x5 convolutions, a dense layer of 16 features, a logit."""
 
     num_features = 16
@@ -51,11 +54,7 @@ class _MesoNet(nn.Module):
         dropout: float,
         keras: bool,
     ) -> None:
-        if image_size < STRIDE or image_size % STRIDE:
-            nearest = max(STRIDE, round(image_size / STRIDE) * STRIDE)
-            raise ValueError(
-                f"image_size must be a multiple of {STRIDE}, got {image_size}; try {nearest}"
-            )
+        check_multiple(image_size, STRIDE)
         super().__init__()
         first, second = widths
         self.layers = nn.Sequential(
@@ -77,11 +76,6 @@ class _MesoNet(nn.Module):
         """Return features (B, 16) for faces (B, 3, S, S)."""
         features: Tensor = self.hidden(self.layers(faces).flatten(1))
         return features
-
-    def forward(self, faces: Tensor) -> Tensor:
-        """Return logits (B,) for faces (B, 3, S, S)."""
-        logits: Tensor = self.head(self.forward_features(faces))  # (B, 1)
-        return logits.squeeze(1)
 
 
 class Meso4(_MesoNet):

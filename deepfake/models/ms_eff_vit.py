@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from deepfake.models.backbones import create_timm
+from deepfake.models.network import Network
 
 MAPS = (1, 4)  # of timm's five: strides 4 and 32
 
@@ -59,7 +60,7 @@ class _Branch(nn.Module):
         return mean
 
 
-class MSEffViT(nn.Module):
+class MSEffViT(Network):
     """An early and the last map of an EfficientNet, a branch each, joined.
 
     The published blocks compute attention and leave it unused, so tokens meet in the mean alone;
@@ -88,10 +89,8 @@ class MSEffViT(nn.Module):
         self.backbone = create_timm(
             backbone, pretrained=pretrained, features_only=True, out_indices=MAPS
         )
-        strides, channels = (
-            self.backbone.feature_info.reduction(),
-            self.backbone.feature_info.channels(),
-        )
+        info = self.backbone.feature_info
+        strides, channels = info.reduction(), info.channels()
         self.branches = nn.ModuleList(
             [
                 _Branch(
@@ -112,8 +111,3 @@ class MSEffViT(nn.Module):
         maps = self.backbone(faces)
         pairs = zip(self.branches, maps, strict=True)
         return torch.cat([branch(features) for branch, features in pairs], dim=1)
-
-    def forward(self, faces: Tensor) -> Tensor:
-        """Return logits (B,) for faces (B, 3, S, S)."""
-        logits: Tensor = self.head(self.forward_features(faces))  # (B, 1)
-        return logits.squeeze(1)

@@ -7,9 +7,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from deepfake.models.backbones import create_timm
+from deepfake.models.network import Network
 
 
-class MultiStageClassifier(nn.Module):
+class MultiStageClassifier(Network):
     """Classify a face by the averages of several stages of a backbone.
 
     Traces of a blend are fine and local: they are strong in early stages and fade in the last. A
@@ -47,25 +48,16 @@ class MultiStageClassifier(nn.Module):
         self.head = nn.Linear(self.num_features, 1)
         self.map_head = nn.Conv2d(widths[self.map_place], 1, 1)
 
-    def _maps(self, faces: Tensor) -> list[Tensor]:
-        maps: list[Tensor] = self.backbone(faces)
-        return maps
-
     def _pooled(self, maps: list[Tensor]) -> Tensor:
         return torch.cat([features.mean((2, 3)) for features in maps], dim=1)
 
     def forward_features(self, faces: Tensor) -> Tensor:
         """Return the averages (B, D) of normalised faces (B, 3, H, W)."""
-        return self._pooled(self._maps(faces))
+        return self._pooled(self.backbone(faces))
 
     def forward_head(self, features: Tensor) -> Tensor:
         """Return logits (B,) of features (B, D)."""
-        logits: Tensor = self.head(self.dropout(self.norm(features)))
-        return logits.squeeze(1)
-
-    def forward(self, faces: Tensor) -> Tensor:
-        """Return logits (B,) for normalised faces (B, 3, H, W)."""
-        return self.forward_head(self.forward_features(faces))
+        return super().forward_head(self.dropout(self.norm(features)))
 
     def localise(self, faces: Tensor, size: int | None = None) -> tuple[Tensor, Tensor]:
         """Return logits (B,), and logits (B, S, S) of each place having been changed.
@@ -74,7 +66,7 @@ class MultiStageClassifier(nn.Module):
             faces: Normalised (B, 3, H, W).
             size: Side S of the map; None leaves it as the stage gives it.
         """
-        maps = self._maps(faces)
+        maps: list[Tensor] = self.backbone(faces)
         places: Tensor = self.map_head(maps[self.map_place])
         if size is not None and size != places.shape[-1]:
             places = F.interpolate(places, size=(size, size), mode="bilinear")

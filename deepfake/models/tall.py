@@ -5,12 +5,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from deepfake.models.backbones import create_timm
+from deepfake.models.network import Network
 
 FRAMES = 4
 SIZE = 224  # pixels, of a face and of the thumbnail
 
 
-class TALL(nn.Module):
+class TALL(Network):
     """Swin-B on two rows of two faces, with a position for each frame.
 
     Xu et al., ICCV 2023, https://arxiv.org/abs/2307.07494, with the windows of its code: 14, and 7
@@ -44,11 +45,6 @@ class TALL(nn.Module):
         tokens = tokens + _tiled(places).permute(0, 2, 3, 1)
         features: Tensor = self.backbone.norm(self.backbone.layers(tokens))
         return features.mean(dim=(1, 2))
-
-    def forward(self, faces: Tensor) -> Tensor:
-        """Return logits (B,) for clips (B, T, 3, 224, 224)."""
-        logits: Tensor = self.head(self.forward_features(faces))  # (B, 1)
-        return logits.squeeze(1)
 
 
 def _tiled(maps: Tensor) -> Tensor:

@@ -12,13 +12,13 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from deepfake.errors import DeepfakeError
 from deepfake.models.backbones import create_timm
+from deepfake.models.layers import small_head
+from deepfake.models.network import Network
 
 Trained = Literal["all", "head", "last", "norm", "adapters"]
 
-HEAD_STD = 0.01  # logits near 0, so that the first steps don't wreck pretrained features
 
-
-class TimmClassifier(nn.Module):
+class TimmClassifier(Network):
     """A backbone of timm and one linear layer.
 
     `train="norm"` with a CLIP backbone and `unit_features` is the network of GenD (Yermakov et
@@ -62,10 +62,7 @@ class TimmClassifier(nn.Module):
         )
         self.num_features = int(self.backbone.head_hidden_size)  # type: ignore[arg-type]
         self.unit_features = unit_features
-        linear = nn.Linear(self.num_features, 1)
-        nn.init.normal_(linear.weight, std=HEAD_STD)
-        nn.init.zeros_(linear.bias)
-        self.head = nn.Sequential(nn.Dropout(dropout), linear)
+        self.head = small_head(self.num_features, dropout)
         self._choose_trained(train, last_blocks, adapter_rank)
         self.to(memory_format=torch.channels_last)
 
@@ -73,11 +70,6 @@ class TimmClassifier(nn.Module):
         """Return features (B, D) for faces (B, 3, S, S), of length 1 with `unit_features`."""
         features: Tensor = self.backbone(faces.contiguous(memory_format=torch.channels_last))
         return F.normalize(features, dim=1) if self.unit_features else features
-
-    def forward(self, faces: Tensor) -> Tensor:
-        """Return logits (B,) for faces (B, 3, S, S)."""
-        logits: Tensor = self.head(self.forward_features(faces))  # (B, 1)
-        return logits.squeeze(1)
 
     def train(self, mode: bool = True) -> Self:
         """Switch training on or off; frozen batch normalisation keeps its statistics."""
