@@ -110,10 +110,8 @@ class FakeClassifier(LightningModule):
             faces: What is judged.
             cues: What else is known, by name; the network is given those that it has arguments for.
         """
-        if faces.ndim == 4:
-            faces = faces.contiguous(memory_format=torch.channels_last)
+        faces, known = self._inputs(faces, cues)
         with nullcontext() if self.compile_network else quick_depthwise():
-            known = {name: cue for name, cue in cues.items() if name in self.takes}
             logits: Tensor = self.network(faces, **known)
         return logits.float()
 
@@ -141,26 +139,25 @@ class FakeClassifier(LightningModule):
     def logits_and_features(
         self, faces: Tensor, cues: Mapping[str, Tensor] = NO_CUES
     ) -> tuple[Tensor, Tensor]:
-        """Return logits (B,), and features (B, D) from the same pass."""
-        found: list[Tensor] = []
+        """Return logits (B,), and features (B, D) from the same pass; arguments as of `forward`."""
         network: Any = self.network
-        inner = network.forward_features
-
-        def keep(*arguments: Tensor) -> Tensor:
-            found.append(inner(*arguments))
-            return found[-1]
-
-        network.forward_features = keep  # on the instance, for this pass
-        try:
-            logits = self(faces, cues)
-        finally:
-            del network.forward_features
-        if not found:
+        if not hasattr(network, "forward_head"):
             raise DeepfakeError(
-                f"{type(network).__name__}.forward does not call its forward_features, which "
-                f"{type(self.criterion).__name__} needs. Take another loss."
+                f"{type(network).__name__} has no forward_head(features), which "
+                f"{type(self.criterion).__name__} needs. Write it, or take another loss."
             )
-        return logits, found[-1]
+        faces, known = self._inputs(faces, cues)
+        with quick_depthwise():
+            features: Tensor = network.forward_features(faces, **known)
+            return network.forward_head(features).float(), features
+
+    def _inputs(
+        self, faces: Tensor, cues: Mapping[str, Tensor]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return faces in the fastest order of memory, and the cues that the network takes."""
+        if faces.ndim == 4:
+            faces = faces.contiguous(memory_format=torch.channels_last)
+        return faces, {name: cue for name, cue in cues.items() if name in self.takes}
 
     def _plain_optimizer(self) -> Any:  # noqa: ANN401
         return self.optimizers(use_pl_optimizer=False)

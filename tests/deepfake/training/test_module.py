@@ -12,11 +12,12 @@ from deepfake.losses import BinaryCrossEntropy
 from deepfake.mixing import Mixup
 from deepfake.models.cross_efficient_vit import CrossEfficientViT
 from deepfake.models.mesonet import Meso4
+from deepfake.models.network import Network
 from deepfake.optimizers import SAM
 from deepfake.training.module import FakeClassifier
 
 
-class Tiny(nn.Module):
+class Tiny(Network):
     """A backbone with a batch norm, and a head; counts its passes."""
 
     num_features = 2
@@ -31,10 +32,6 @@ class Tiny(nn.Module):
         self.passes += 1
         features: Tensor = self.backbone(faces)
         return features
-
-    def forward(self, faces: Tensor) -> Tensor:
-        logits: Tensor = self.head(self.forward_features(faces))
-        return logits.squeeze(1)
 
 
 def batches(count: int) -> list[dict[str, Tensor]]:
@@ -83,7 +80,19 @@ def test_features_come_from_the_pass_that_gives_the_logits(cross: bool) -> None:
     logits, features = model.logits_and_features(faces)
     torch.testing.assert_close(logits, network(faces))
     torch.testing.assert_close(features, network.forward_features(faces))
-    assert "forward_features" not in vars(network)
+
+
+def test_a_loss_on_features_says_what_a_network_without_forward_head_lacks() -> None:
+    class Headless(nn.Module):
+        def forward_features(self, faces: Tensor) -> Tensor:
+            return faces.mean(dim=(2, 3))
+
+        def forward(self, faces: Tensor) -> Tensor:
+            return self.forward_features(faces)[:, 0]
+
+    model = FakeClassifier(Headless(), AlignmentUniformity())
+    with pytest.raises(DeepfakeError, match="Headless has no forward_head"):
+        model.logits_and_features(torch.zeros(2, 3, 4, 4))
 
 
 def test_a_loss_on_features_takes_one_pass_a_batch() -> None:
