@@ -15,7 +15,7 @@ def build(spec: Mapping[str, Any]) -> "nn.Module":
     """Build the network that a checkpoint names, without weights.
 
     Args:
-        spec: `class_path` and `init_args`, both plain; arguments may be such specs again.
+        spec: `class_path` and `init_args`, both plain; arguments may be specs, or lists of them.
 
     Raises:
         CheckpointError: The class is not a network that may be built.
@@ -39,10 +39,15 @@ def build(spec: Mapping[str, Any]) -> "nn.Module":
     arguments = dict(spec.get("init_args") or {})
     if "pretrained" in arguments:
         arguments["pretrained"] = False  # the weights come from the checkpoint
-    for name, value in arguments.items():
-        if isinstance(value, Mapping) and "class_path" in value:
-            arguments[name] = build(value)
+    arguments = {name: _built(value) for name, value in arguments.items()}
     try:
         return found(**arguments)
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"The checkpoint's arguments do not fit {path}: {error}") from error
+
+
+def _built(value: Any) -> Any:  # noqa: ANN401
+    """Return an argument with the networks that it or its list names."""
+    if isinstance(value, Mapping) and "class_path" in value:
+        return build(value)
+    return [_built(one) for one in value] if isinstance(value, list) else value

@@ -46,7 +46,11 @@ class Pair:
 
 
 def framed(
-    image: Image, box: NDArray[np.float32], points: Points, rng: np.random.Generator
+    image: Image,
+    box: NDArray[np.float32],
+    points: Points,
+    margin: tuple[float, float],
+    rng: np.random.Generator,
 ) -> tuple[tuple[int, int, int], Points]:
     """Choose a square inside the picture around a face.
 
@@ -55,7 +59,7 @@ def framed(
     """
     height, width = image.shape[:2]
     longer = float(max(box[2] - box[0], box[3] - box[1]))
-    side = int(min(longer * (1 + 2 * rng.uniform(*MARGIN)), height, width))
+    side = int(min(longer * (1 + 2 * rng.uniform(*margin)), height, width))
     shift = rng.uniform(-0.05, 0.05, 2) * longer
     centre = ((box[0] + box[2]) / 2 + shift[0], (box[1] + box[3]) / 2 + shift[1])
     left = int(np.clip(centre[0] - side / 2, 0, width - side))
@@ -163,6 +167,7 @@ class Draws(Dataset[dict[str, Tensor]]):
         material: The faces.
         size: Side of the network's input.
         shares: How often each kind of fake is drawn.
+        margin: Least and largest, around the box's longer side, on each side.
         seed: Of everything.
         damage: Whether pairs are damaged.
     """
@@ -173,11 +178,13 @@ class Draws(Dataset[dict[str, Tensor]]):
         *,
         size: int,
         shares: Mapping[Kind, float] = SHARES,
+        margin: tuple[float, float] = MARGIN,
         seed: int = 0,
         damage: bool = True,
     ) -> None:
         self.material = material
         self.size = size
+        self.margin = margin
         self.seed = seed
         self.damage = damage
         absent = {"dfdc": not material.with_fakes, "deepfacelive": not material.twins}
@@ -265,7 +272,7 @@ class Draws(Dataset[dict[str, Tensor]]):
     ) -> tuple[Image, Points]:
         store = self.material.stores[part]
         image = store.image(row)
-        square, points = framed(image, store.box[row], store.points[row], rng)
+        square, points = framed(image, store.box[row], store.points[row], self.margin, rng)
         return at_work(image, square, points, work)
 
     def _aligned(
@@ -275,7 +282,7 @@ class Draws(Dataset[dict[str, Tensor]]):
         real = store.image(row)
         if fake is None or fake.shape != real.shape:
             return None
-        square, points = framed(real, store.box[row], store.points[row], rng)
+        square, points = framed(real, store.box[row], store.points[row], self.margin, rng)
         work = int(rng.integers(*WORK))
         ours, theirs = (at_work(image, square, points, work)[0] for image in (real, fake))
         return Pair(ours, theirs, changed_places(ours, theirs))

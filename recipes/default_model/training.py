@@ -16,13 +16,15 @@ import torch
 import yaml
 from pytorch_lightning import Callback, LightningModule, Trainer, seed_everything
 from pytorch_lightning.callbacks import EMAWeightAveraging, ModelCheckpoint
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 
+from deepfake.checkpoints.loading import load_network
 from deepfake.models.multi_stage import MultiStageClassifier
-from recipes.default_model.draws import MAP, Draws, Numbers, collate
+from deepfake.training.precision import fast_precision
+from recipes.default_model.draws import MAP, MARGIN, Draws, Numbers, collate
 from recipes.default_model.gather import gather
 
 logger = logging.getLogger(__name__)
@@ -35,7 +37,7 @@ class PairClassifier(LightningModule):
     """Trains a network on pairs, with the place of the change as a second target.
 
     Args:
-        network: Gives logits and a map, see `MultiStageClassifier.localise`.
+        network: Gives logits; and a map, if it has `localise` as `MultiStageClassifier` has.
         rate: Learning rate between warm-up and cool-down.
         warmup: Steps until the rate is reached.
         start, cooldown: Step at which the rate begins to fall, and steps until it is 0.
@@ -45,7 +47,7 @@ class PairClassifier(LightningModule):
 
     def __init__(
         self,
-        network: MultiStageClassifier,
+        network: nn.Module,
         *,
         rate: float,
         warmup: int,
@@ -64,14 +66,17 @@ class PairClassifier(LightningModule):
         faces = batch["face"].permute(0, 3, 1, 2).to(torch.float32).sub(MEAN).div(STD)
         from deepfake.training.depthwise import quick_depthwise
 
+        faces = faces.contiguous(memory_format=torch.channels_last)
+        where = torch.zeros(())
         with quick_depthwise():
-            logits, places = self.network.localise(
-                faces.contiguous(memory_format=torch.channels_last), MAP
-            )
-        logits, places, label = logits.float(), places.float(), batch["label"]
+            if hasattr(self.network, "localise"):
+                logits, places = self.network.localise(faces, MAP)
+                where = F.binary_cross_entropy_with_logits(places.float(), batch["map"])
+            else:
+                logits = self.network(faces)
+        logits, label = logits.float(), batch["label"]
         target = label * (1 - 2 * self.smoothing) + self.smoothing
         loss = F.binary_cross_entropy_with_logits(logits, target)
-        where = F.binary_cross_entropy_with_logits(places, batch["map"])
         order = (logits[1::2] > logits[0::2]).float().mean()
         self.log_dict({"loss": loss, "where": where, "order": order}, on_step=True)
         return loss + self.map_weight * where
@@ -117,6 +122,14 @@ class Log(Callback):
             lines.write(json.dumps(row) + "\n")
 
 
+def started(checkpoint: Path | None) -> nn.Module:
+    """Return the network of a checkpoint, or a new one on ImageNet weights; all of it learns."""
+    if checkpoint is None:
+        return MultiStageClassifier(pretrained=True)
+    network, _ = load_network(checkpoint)
+    return network.requires_grad_(requires_grad=True).train()
+
+
 def main() -> None:
     """Train, or go on from the last checkpoint of the folder."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -124,12 +137,13 @@ def main() -> None:
     add("--material", type=Path, default=Path("data/default_model"))
     add("--dfdc", type=Path, default=Path("data/more/dfdc"))
     add("--out", type=Path, required=True)
-    add("--start-from", type=Path, help="safetensors of the shipped kind, to go on from")
+    add("--start-from", type=Path, help="checkpoint of this project, to go on from")
     add("--image-size", type=int, default=224)
     add("--pairs", type=int, default=16, help="a batch")
     add("--steps", type=int, default=16_000, help="at which the rate begins to fall")
     add("--cooldown", type=int, default=1_000)
     add("--rate", type=float, default=5e-4)
+    add("--margin", type=float, nargs=2, default=MARGIN, help="least and largest around a face")
     add("--map-weight", type=float, default=0.2)
     add("--shares", type=json.loads, default=None, help="of the kinds of fakes, as JSON")
     add("--every", type=int, default=250, help="steps between checkpoints")
@@ -145,6 +159,7 @@ def main() -> None:
     draws = Draws(
         gather(given.material, given.dfdc, "train"),
         size=given.image_size,
+        margin=tuple(given.margin),
         seed=given.seed,
         **shares,
     )
@@ -158,13 +173,8 @@ def main() -> None:
         persistent_workers=given.workers > 0,
         prefetch_factor=6 if given.workers else None,
     )
-    network = MultiStageClassifier(pretrained=given.start_from is None)
-    if given.start_from is not None:
-        from safetensors.torch import load_file
-
-        network.load_state_dict(load_file(given.start_from))
     classifier = PairClassifier(
-        network,
+        started(given.start_from),
         rate=given.rate,
         warmup=300,
         start=given.steps,
@@ -182,7 +192,7 @@ def main() -> None:
     )
     trainer = Trainer(
         max_steps=given.steps + given.cooldown,
-        precision="bf16-mixed",
+        precision=fast_precision(),
         callbacks=[EMAWeightAveraging(decay=0.998), kept, Log(given.out / "log.jsonl")],
         logger=False,
         enable_progress_bar=False,

@@ -245,8 +245,7 @@ def torch_scorer(path: Path) -> Scorer:
         found = []
         for start in range(0, len(faces), 32):
             batch = torch.from_numpy(faces[start : start + 32]).permute(0, 3, 1, 2).float()
-            with torch.autocast("cpu", dtype=torch.bfloat16):
-                found.append(network((batch - 127.5) / 127.5).float())
+            found.append(network((batch - 127.5) / 127.5))
         return np.asarray(torch.cat(found), dtype=np.float64)
 
     return score

@@ -1,0 +1,86 @@
+"""Make one checkpoint of several: `python -m recipes.default_model.join A.safetensors B.ckpt`.
+
+The widest margin is that of the crop; each network sees the part of it that it was trained on,
+see `deepfake.models.views.ViewEnsemble`. What is written is not calibrated.
+"""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deepfake.checkpoints.loading import load_network
+from deepfake.checkpoints.settings import KEY
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from deepfake.checkpoints.settings import Settings
+
+NETWORK = "deepfake.models.views.ViewEnsemble"
+HALF_FROM_AXES = 2  # as in deepfake.checkpoints.export, which imports torch
+
+
+def joined(
+    members: "Sequence[tuple[nn.Module, Settings]]", temperatures: Sequence[float], note: str
+) -> dict[str, Any]:
+    """Return a checkpoint's content.
+
+    What is released as float16 is rounded to it here, so that it is calibrated as it is shipped.
+
+    Args:
+        members: Networks and their settings, which must agree in all but margin and size.
+        temperatures: Of each one's logits.
+        note: What is printed with a verdict.
+
+    Raises:
+        ValueError: The members want faces normalised in different ways.
+    """
+    recipes = [settings.recipe for _, settings in members]
+    if len({replace(recipe, image_size=1) for recipe in recipes}) > 1:
+        raise ValueError(f"the members' recipes differ: {recipes}")
+    wholes = [1 + 2 * settings.preprocess.margin for _, settings in members]
+    views = [whole / max(wholes) for whole in wholes]
+    sizes = [recipe.image_size for recipe in recipes]
+    side = 2 * round(max(size / view for size, view in zip(sizes, views, strict=True)) / 2)
+    widest = members[wholes.index(max(wholes))][1]
+    states = {}
+    for number, (network, _) in enumerate(members):
+        for name, tensor in network.state_dict().items():
+            rounded = tensor.half().float() if tensor.ndim >= HALF_FROM_AXES else tensor
+            states[f"network.networks.{number}.{name}"] = rounded
+    specs = [settings.network for _, settings in members]
+    arguments = {"networks": specs, "views": views, "sizes": sizes}
+    arguments |= {"temperatures": list(temperatures), "image_size": side}
+    content = {
+        "version": 1,
+        "network": {"class_path": NETWORK, "init_args": arguments},
+        "recipe": asdict(replace(recipes[0], image_size=side)),
+        "preprocess": asdict(widest.preprocess),
+        "calibration": None,
+        "aggregation": "any_person",
+        "frames": 1,
+        "note": note,
+    }
+    return {KEY: content, "state_dict": states}
+
+
+def main() -> None:
+    """Write the checkpoint."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("checkpoints", type=Path, nargs="+")
+    parser.add_argument("--temperatures", type=float, nargs="+", required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    given = parser.parse_args()
+    import torch
+
+    from recipes.default_model.finish import NOTE
+
+    members = [load_network(path) for path in given.checkpoints]
+    given.out.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(joined(members, given.temperatures, NOTE), given.out)
+
+
+if __name__ == "__main__":
+    main()
