@@ -17,6 +17,7 @@ hypothesis.settings.load_profile("unhurried")
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"
+REFERENCE = ROOT / "tests" / "reference"  # numbers of published implementations
 
 VideoMaker = Callable[..., Path]
 
@@ -33,14 +34,6 @@ def shared_data() -> Path:
     if not (SHARED / "data").is_dir():
         pytest.skip("needs ../shared/data, which is not part of the repository")
     return SHARED / "data"
-
-
-@pytest.fixture(scope="session")
-def shared_reference() -> Path:
-    """Numbers from published implementations, for `realdata` tests."""
-    if not (SHARED / "reference").is_dir():
-        pytest.skip("needs ../shared/reference, which is not part of the repository")
-    return SHARED / "reference"
 
 
 def numbered(count: int, *, width: int = 64, height: int = 48) -> list[Image]:

@@ -2,7 +2,6 @@ import json
 import math
 import subprocess
 import sys
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -12,8 +11,7 @@ from hypothesis import strategies as st
 
 from deepfake.aggregation import RULES, AnyPerson, TopKMean, by_name, person_scores
 from deepfake.types import FaceScore
-
-REFERENCE = Path("../shared/reference/aggregation.json")
+from tests.conftest import REFERENCE
 
 
 def faces(*people: list[float]) -> list[FaceScore]:
@@ -24,11 +22,8 @@ def faces(*people: list[float]) -> list[FaceScore]:
     ]
 
 
-@pytest.mark.realdata
 def test_rules_agree_with_what_their_authors_code_answered() -> None:
-    if not REFERENCE.exists():
-        pytest.skip(f"{REFERENCE} is not here")
-    reference: dict[str, Any] = json.loads(REFERENCE.read_text())
+    reference: dict[str, Any] = json.loads((REFERENCE / "aggregation.json").read_text())
     assert set(reference["rules"]) <= set(RULES)
     assert len(reference["cases"]) == 40
     for case in reference["cases"]:

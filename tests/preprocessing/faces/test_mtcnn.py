@@ -43,7 +43,7 @@ def test_is_a_face_detector() -> None:
 
 def test_finds_the_portrait(portrait: Image) -> None:
     (face,) = detector.detect([portrait])[0]
-    # ../shared/reference/mtcnn.json: facenet-pytorch 2.5.3 on the same pixels
+    # tests/reference/mtcnn.json: facenet-pytorch 2.5.3 on the same pixels
     np.testing.assert_allclose(face.box, [181.0514, 62.1561, 267.7473, 172.0502], atol=0.05)
     expected = [
         [205.0109, 101.7274],

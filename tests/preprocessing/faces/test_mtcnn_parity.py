@@ -1,4 +1,4 @@
-"""Parity with facenet-pytorch on real frames, from ../shared/reference/mtcnn.json."""
+"""Parity with facenet-pytorch on real frames, whose numbers are in tests/reference/mtcnn.json."""
 
 import hashlib
 import json
@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from preprocessing.faces.boxes import iou
 from preprocessing.faces.mtcnn import MTCNN
 from preprocessing.types import Detection, Image
+from tests.conftest import REFERENCE
 
 SHARED = Path(__file__).parents[4] / "shared"
-REFERENCE = SHARED / "reference" / "mtcnn.json"
+NUMBERS = REFERENCE / "mtcnn.json"
 
 pytestmark = [
     pytest.mark.realdata,
-    pytest.mark.skipif(not REFERENCE.exists(), reason=f"no {REFERENCE}"),
+    pytest.mark.skipif(not SHARED.exists(), reason=f"no {SHARED}"),
 ]
 
 
@@ -62,7 +63,7 @@ def case(name: str, image: Image, entry: dict[str, Any]) -> Case:
 @pytest.fixture(scope="module")
 def cases() -> list[Case]:
     found = []
-    for entry in json.loads(REFERENCE.read_text())["images"]:
+    for entry in json.loads(NUMBERS.read_text())["images"]:
         if entry["frame"] is None:  # the portrait, which test_mtcnn.py has
             continue
         image = decoded(SHARED / "data" / entry["source"], entry["frame"])
