@@ -1,6 +1,5 @@
 """A small checkpoint, as training writes it, and a small folder of drawn faces to train on."""
 
-import importlib.util
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,8 @@ import torch
 
 from deepfake.models.mesonet import Meso4
 from deepfake.recipe import InputRecipe
-from preprocessing.types import PreprocessOptions
+from preprocessing.types import PreprocessOptions, Split
+from tests.crop_folders import make_row, write_folder
 
 RECIPE = InputRecipe(image_size=256, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
 
@@ -49,21 +49,11 @@ def contents() -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Eight people, each with two crops of a real video and two of a fake made from it."""
-    spec = importlib.util.spec_from_file_location(
-        "drawn_faces", Path(__file__).parent / "data" / "conftest.py"
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    drawn = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(drawn)
     rows = []
     for person in range(8):
-        split = "train" if person < 4 else "val" if person < 6 else "test"
+        split: Split = "train" if person < 4 else "val" if person < 6 else "test"
+        real, fake = f"real/p{person}", f"fake/p{person}"
         for t in range(2):
-            at = {"time_s": t / 2, "split": split}
-            rows.append(drawn.make_row(f"real/p{person}", t, label=0, **at))
-            rows.append(
-                drawn.make_row(f"fake/p{person}", t, label=1, source=f"real/p{person}", **at)
-            )
-    folder: Path = drawn.write_folder(tmp_path_factory.mktemp("data") / "faces", rows)
-    return folder
+            rows.append(make_row(real, t, label=0, time_s=t / 2, split=split))
+            rows.append(make_row(fake, t, label=1, source=real, time_s=t / 2, split=split))
+    return write_folder(tmp_path_factory.mktemp("data") / "faces", rows)
