@@ -5,6 +5,7 @@ import importlib.util
 import sys
 from collections.abc import Sequence
 
+from deepfake import __version__
 from deepfake.cli.console import DONE, NOTHING_DONE, did_you_mean, print_error, run
 
 VERBS = {
@@ -24,7 +25,7 @@ USAGE = "\n".join(
         "",
         *(f"  {verb:<12}{purpose}" for verb, purpose in VERBS.items()),
         "",
-        "deepfake VERB --help tells more.",
+        "deepfake VERB --help tells more; deepfake --version tells which this is.",
     ]
 )
 
@@ -33,6 +34,9 @@ def dispatch(arguments: Sequence[str]) -> int:
     """Run a verb with its arguments; return the exit status."""
     if not arguments or arguments[0] in ("-h", "--help"):
         print(USAGE)
+        return DONE
+    if arguments[0] == "--version":
+        print(f"deepfake {__version__}")
         return DONE
     verb, *rest = arguments
     if verb not in VERBS:
