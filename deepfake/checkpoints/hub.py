@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from deepfake.checkpoints.loading import Checkpoint, load
-from deepfake.errors import CheckpointError, DeepfakeError
+from deepfake.errors import CheckpointError, DeepfakeError, require
 
 NAMES = {".onnx": "model.onnx", ".safetensors": "model.safetensors"}  # looked for in this order
 
@@ -124,12 +124,7 @@ def require_hub() -> None:
     Raises:
         DeepfakeError: It is not installed.
     """
-    try:
-        import huggingface_hub  # noqa: F401
-    except ImportError as error:
-        raise DeepfakeError(
-            "The Hub needs huggingface_hub, which is not installed: pip install 'deepfake[hub]'"
-        ) from error
+    require("huggingface_hub", "hub", "The Hub")
 
 
 def _errors() -> tuple[type[Exception], ...]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from deepfake.aggregation import sigmoid
 from deepfake.checkpoints.allocator import keep_freed_memory
-from deepfake.errors import CheckpointError
+from deepfake.errors import CheckpointError, require
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -151,13 +151,9 @@ class OpenVinoScorer:
         Raises:
             CheckpointError: The file is no graph that can be run, or OpenVINO is not installed.
         """
-        try:
-            from openvino import Core
-        except ImportError as error:
-            raise CheckpointError(
-                f"{self.graph} needs openvino, which is not installed. "
-                "Run `pip install 'deepfake[export]'`, or export to ONNX."
-            ) from error
+        require("openvino", "export", str(self.graph), CheckpointError)
+        from openvino import Core
+
         try:
             return Core().read_model(self.graph)
         except RuntimeError as error:

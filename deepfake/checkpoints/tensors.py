@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from deepfake.errors import CheckpointError
+from deepfake.errors import CheckpointError, require
 
 TORCH_HEADS = (b"PK\x03\x04", b"\x80")  # a zip archive, or a pickle as torch before 1.6 wrote
 MAX_VALUES = 1_000_000  # in one data set of a Keras file; MesoNet's largest has 16,384
@@ -101,13 +101,9 @@ def read_h5(path: Path) -> dict[str, Tensor]:
     Raises:
         CheckpointError: h5py is missing, or the file is damaged or holds anything else.
     """
-    try:
-        import h5py
-    except ImportError as error:
-        raise CheckpointError(
-            f"{path.name} is a Keras file and h5py is not installed. "
-            "Run `pip install 'deepfake[keras]'`."
-        ) from error
+    require("h5py", "keras", f"{path.name}, a Keras file,", CheckpointError)
+    import h5py
+
     tensors: dict[str, Tensor] = {}
     entries = 0
 

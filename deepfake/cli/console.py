@@ -33,8 +33,9 @@ def run(main: Callable[[], int]) -> None:
         if (error.name or "deepfake").split(".")[0] in ("deepfake", "preprocessing"):
             raise  # a fault of ours
         fail(
-            f"{sys.executable} has no module {error.name!r}. Run the command from the environment "
-            "that `make demo` made (.venv/bin/deepfake), or install it: pip install -e ."
+            f"{sys.executable} has no module {error.name!r}. For judging alone run "
+            "`pip install -e .`, for all else `pip install -e '.[train]'`; `make demo` makes a "
+            ".venv with both."
         )
     except KeyboardInterrupt:
         print_error("interrupted; run the same command again to go on")

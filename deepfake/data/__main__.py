@@ -192,7 +192,7 @@ def _say_of_people(
             return ""
         print(
             "note: not all videos name their people, so people were not compared. Name them in "
-            "labels.csv, or compare faces: pip install 'deepfake[recognition]'."
+            "labels.csv, or compare faces: pip install -e '.[recognition]'."
         )
         return "; people were not compared"
     return "" if named and not pairs else "; people were compared by their faces alone"

@@ -1,6 +1,6 @@
 """68 landmarks a face, kept beside the manifest: `python -m deepfake.data.landmarks data/faces`.
 
-Needs the extra: `pip install 'deepfake[landmarks]'`. Self-blending uses them where they are there,
+Needs the extra: `pip install -e '.[landmarks]'`. Self-blending uses them where they are there,
 and else estimates them from the five of the manifest.
 """
 
@@ -72,7 +72,7 @@ def _predictor() -> Any:  # noqa: ANN401
     """Return a function from a crop and its five points to 68 points, in pixels."""
     if (model := dlib_models.dlib_model(dlib_models.LANDMARKS)) is None:
         raise DeepfakeError(
-            "68 landmarks need dlib and its model. Run `pip install 'deepfake[landmarks]'`, or do "
+            "68 landmarks need dlib and its model. Run `pip install -e '.[landmarks]'`, or do "
             "without: self-blending estimates them."
         )
     import dlib

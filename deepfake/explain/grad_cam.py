@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from deepfake.errors import DeepfakeError
+from deepfake.errors import DeepfakeError, require
 
 LEAST_SIDE = 4  # cells a side; a coarser map says nothing about places
 
@@ -33,14 +33,10 @@ def grad_cam(network: nn.Module, faces: Tensor) -> Tensor:
     Raises:
         ExplainError: The library is missing, or the network has no map.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of its many dependencies
-            from pytorch_grad_cam import HiResCAM
-    except ImportError as error:
-        raise ExplainError(
-            "Grad-CAM needs the grad-cam library: pip install 'deepfake[explain]'"
-        ) from error
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of its many dependencies
+        require("pytorch_grad_cam", "explain", "Grad-CAM", ExplainError)
+        from pytorch_grad_cam import HiResCAM
     layer, prefix = find_map(network, faces[:1])
     reshape = None if prefix is None else lambda tokens: _to_map(tokens, prefix)
     network.eval()

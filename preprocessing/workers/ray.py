@@ -6,18 +6,20 @@ import os
 import re
 import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from preprocessing.batch import Engine, Job
-from preprocessing.errors import DeepfakeError
+from preprocessing.errors import DeepfakeError, require
 from preprocessing.workers.local import TIMEOUT_S, Outcome, Result, Task, attempt
+
+if TYPE_CHECKING:
+    from preprocessing.batch import Engine, Job
 
 RETRIES = 3  # after a worker or node died
 KNOCK_S = 10.0
 AHEAD = 4  # tasks submitted per processor, so that none waits and few are held
 
 
-def ray_engine(address: str | None = None, timeout_s: float = TIMEOUT_S) -> Engine:
+def ray_engine(address: str | None = None, timeout_s: float = TIMEOUT_S) -> "Engine":
     """Return the engine of a Ray cluster for `preprocess_videos`; see `run_ray`.
 
     Nothing is stored twice, as a video's folder appears by one rename.
@@ -27,7 +29,9 @@ def ray_engine(address: str | None = None, timeout_s: float = TIMEOUT_S) -> Engi
     """
     require_ray()
 
-    def run(function: Callable[[Job], int], jobs: Sequence[Job]) -> Iterator[Outcome[Job, int]]:
+    def run(
+        function: "Callable[[Job], int]", jobs: "Sequence[Job]"
+    ) -> "Iterator[Outcome[Job, int]]":
         return run_ray(function, jobs, address=address, timeout_s=timeout_s)
 
     return run
@@ -39,12 +43,7 @@ def require_ray() -> None:
     Raises:
         DeepfakeError: It is not installed.
     """
-    try:
-        import ray  # noqa: F401
-    except ImportError as error:
-        raise DeepfakeError(
-            "--engine ray needs Ray, which is not installed: pip install 'deepfake[ray]'"
-        ) from error
+    require("ray", "ray", "--engine ray")
 
 
 def run_ray(

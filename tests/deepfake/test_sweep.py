@@ -12,7 +12,7 @@ SCRIPT = Path(__file__).parents[2] / "docs" / "sweep.py"
 def test_the_sweep_of_the_docs_runs(
     faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("optuna", reason="needs the extra: pip install 'deepfake[sweep]'")
+    pytest.importorskip("optuna", reason="needs the extra: pip install -e '.[sweep]'")
     spec = importlib.util.spec_from_file_location("sweep", SCRIPT)
     assert spec is not None
     assert spec.loader is not None

@@ -1,6 +1,5 @@
 """From a folder of crops to WebDataset tar files: `python -m deepfake.data shard`."""
 
-import importlib.util
 import json
 import logging
 import os
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from deepfake.data.landmarks import LANDMARKS
 from deepfake.data.shards.read import INDEX, RECORDS, SCHEMA
 from deepfake.data.splits.crop_hashes import CACHE
-from deepfake.errors import DeepfakeError
+from deepfake.errors import DeepfakeError, require
 from preprocessing.crops.manifest import MANIFEST, OPTIONS, read_table, read_video_records
 from preprocessing.errors import ManifestError
 
@@ -45,8 +44,7 @@ def write_shards(folder: Path, out: Path, *, megabytes: float = 512.0, seed: int
     Raises:
         DeepfakeError: The extra is not installed, `out` holds something, or a crop is missing.
     """
-    if importlib.util.find_spec("webdataset") is None:
-        raise DeepfakeError("Shards need webdataset. Run `pip install 'deepfake[shards]'`.")
+    require("webdataset", "shards", "Writing shards")
     if megabytes <= 0:
         raise DeepfakeError(f"--size must be above 0, got {megabytes}")
     if (folder / INDEX).is_file():

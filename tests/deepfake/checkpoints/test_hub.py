@@ -21,7 +21,7 @@ from deepfake.checkpoints.loading import DEFAULT_MODEL, sha256
 from deepfake.errors import CheckpointError, DeepfakeError
 from deepfake.export import main as export
 
-pytest.importorskip("huggingface_hub", reason="needs the extra: pip install 'deepfake[hub]'")
+pytest.importorskip("huggingface_hub", reason="needs the extra: pip install -e '.[hub]'")
 REPO = "anna/faces"
 
 
@@ -234,5 +234,5 @@ def test_without_a_network_one_line_says_so(
 
 def test_without_the_package_one_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    with pytest.raises(DeepfakeError, match=r"pip install 'deepfake\[hub\]'"):
+    with pytest.raises(DeepfakeError, match=r"pip install -e '\.\[hub\]'"):
         VideoPredictor.from_pretrained(REPO)

@@ -126,7 +126,7 @@ def test_networks_without_a_map_are_told_so() -> None:
 
 def test_the_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pytorch_grad_cam", None)
-    with pytest.raises(ExplainError, match=r"pip install 'deepfake\[explain\]'"):
+    with pytest.raises(ExplainError, match=r"pip install -e '\.\[explain\]'"):
         grad_cam(BrightCorner(), torch.rand(1, 3, 32, 32))
 
 

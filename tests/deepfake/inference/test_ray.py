@@ -39,7 +39,7 @@ def verdicts(file: str) -> list[dict[str, Any]]:
 @pytest.mark.filterwarnings("ignore::FutureWarning:ray")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_cluster_says_the_same(clips: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    ray = pytest.importorskip("ray", reason="needs the extra: pip install 'deepfake[ray]'")
+    ray = pytest.importorskip("ray", reason="needs the extra: pip install -e '.[ray]'")
     ask = [*CLIPS, "--checkpoint", "default", "--frames", "4"]
     assert main([*ask, "--json", "here.json"]) == 1
     told = capsys.readouterr()
@@ -63,12 +63,12 @@ def test_a_cluster_says_the_same(clips: Path, capsys: pytest.CaptureFixture[str]
 
 def test_without_ray_one_line_says_so(clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(DeepfakeError, match=r"pip install 'deepfake\[ray\]'"):
+    with pytest.raises(DeepfakeError, match=r"pip install -e '\.\[ray\]'"):
         main([*CLIPS, "--engine", "ray"])
 
 
 def test_what_a_cluster_cannot_do_is_refused(clips: Path) -> None:
-    pytest.importorskip("ray", reason="needs the extra: pip install 'deepfake[ray]'")
+    pytest.importorskip("ray", reason="needs the extra: pip install -e '.[ray]'")
     with pytest.raises(DeepfakeError, match="--sandbox confines local workers"):
         main([*CLIPS, "--engine", "ray", "--sandbox"])
     with pytest.raises(DeepfakeError, match=r"no Ray cluster answers at 127\.0\.0\.1:1: "):

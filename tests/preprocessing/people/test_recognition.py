@@ -23,7 +23,7 @@ def test_without_the_extra_nothing_is_described(monkeypatch: pytest.MonkeyPatch)
 def test_one_person_is_near_and_two_are_far(shared_data: Path) -> None:
     tell = recogniser()
     if tell is None:
-        pytest.skip("needs the extra: pip install 'deepfake[recognition]'")
+        pytest.skip("needs the extra: pip install -e '.[recognition]'")
     options = PreprocessOptions(frames=8)
     clip = next((shared_data / "clips").rglob("fake_2_faces_1.mp4"))
     found = extract_faces(clip, options, detector_for(options))

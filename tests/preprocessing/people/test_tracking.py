@@ -1,9 +1,10 @@
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from preprocessing.people.tracking import SeenFace, SeenFrame, is_still, link
+from preprocessing.people.tracking import SeenFace, SeenFrame, cheapest, is_still, link
 from preprocessing.types import Detection
 
 ANNA, BEN = np.eye(2, 8, dtype=np.float32)
@@ -109,3 +110,17 @@ def test_a_picture_is_told_from_a_person_who_hardly_moves() -> None:
     assert not is_still(seen(0.2))
     assert not is_still(seen(0.0, frames=3))
     assert not is_still(seen(0.0, every=1))  # 0.4 s: anyone holds still for so long
+
+
+def test_the_cheapest_pairs_are_those_of_scipy() -> None:
+    from scipy.optimize import linear_sum_assignment
+
+    random = np.random.default_rng(0)
+    for rows, columns in [(1, 1), (1, 5), (2, 2), (7, 3), (12, 12), (40, 50)]:
+        for impossible in (0.0, 0.5, 0.9):
+            cost = 3.5 * random.random((rows, columns))
+            cost[random.random(cost.shape) < impossible] = 1000.0
+            found = cheapest(cost)
+            best = cost[linear_sum_assignment(cost)].sum()
+            assert sum(cost[pair] for pair in found) == pytest.approx(best)
+            assert len({row for row, _ in found}) == len(found) == min(cost.shape)

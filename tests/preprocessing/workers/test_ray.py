@@ -14,7 +14,7 @@ from preprocessing.crops.store import store
 from preprocessing.types import PreprocessOptions, Video
 from preprocessing.workers.ray import ray_engine
 
-ray = pytest.importorskip("ray", reason="needs the extra: pip install 'deepfake[ray]'")
+ray = pytest.importorskip("ray", reason="needs the extra: pip install -e '.[ray]'")
 OPTIONS = PreprocessOptions(frames=2)
 
 pytestmark = [
