@@ -361,6 +361,8 @@ def describe(verdict: "Verdict", *, alone: bool = True) -> str:
     lines = [str(verdict)]
     if verdict.reason:
         lines.append(f"  {verdict.reason}")
+    if verdict.label == "real":
+        lines.append(f"  {verdict.scope}")
     lines += [f"  {line}" for line in in_lines(verdict, long=alone)]
     if verdict.likelihood_ratio is not None:
         lines.append(f"  whatever the share of fakes: {verdict.likelihood_ratio}")

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from deepfake.evaluation.likelihood import LikelihoodRatio
 
 VERDICT_VERSION = 2
+NOT_LOOKED_FOR = "lip movement, talking heads made from one photograph, or generated people"
 VerdictLabel = Literal["real", "fake", "undecided"]
 
 
@@ -172,6 +173,8 @@ class Verdict:
         methods: What each of several methods says alone; empty where one judged.
         shots: One score per shot, over all its people.
         calibrated: Whether scores are probabilities that were fitted on labelled videos.
+        looked_for: What the answer is about; a "real" says nothing of anything else.
+        not_looked_for: What a reader may take it to be about, and it is not.
     """
 
     video: str
@@ -190,6 +193,8 @@ class Verdict:
     methods: tuple[MethodScore, ...] = ()
     shots: tuple[ShotScore, ...] = ()
     calibrated: bool = True
+    looked_for: str = ""
+    not_looked_for: str = NOT_LOOKED_FOR
 
     def to_dict(self) -> dict[str, Any]:
         """Return the verdict as plain JSON types, with the version of their layout."""
@@ -205,6 +210,11 @@ class Verdict:
     def shown(self, score: float) -> str:
         """Return a score as people read it, on the right side of this verdict's limits."""
         return shown(score, [x for x in (self.real_below, self.fake_from) if x is not None])
+
+    @property
+    def scope(self) -> str:
+        """Say what was looked for and what was not."""
+        return f"looked for {self.looked_for}; not for {self.not_looked_for}"
 
     @property
     def limits(self) -> str:

@@ -128,6 +128,7 @@ class Panel:
             real_below=limits.low,
             fake_from=limits.high,
             tracks=self._people(verdicts),
+            looked_for="; ".join(dict.fromkeys(v.looked_for for v in verdicts)),
         )
 
     def _score(self, scores: Mapping[str, float | None]) -> float | None:

@@ -201,6 +201,7 @@ class VideoPredictor:
             likelihood_ratio=None if raw is None else calibration.likelihood_ratio(raw),
             shots=shots,
             calibrated=calibration.fitted,
+            looked_for=self.checkpoint.looks_for,
         )
 
     def _score(self, faces: Sequence[FaceScore]) -> float | None:

@@ -19,7 +19,17 @@ if TYPE_CHECKING:
     from deepfake.inference.panel import Panel
     from preprocessing.pipeline import Extraction
 
-COLUMNS = ("video", "label", "score", "threshold", "people", "faces", "reason", "calibrated")
+COLUMNS = (
+    "video",
+    "label",
+    "score",
+    "threshold",
+    "people",
+    "faces",
+    "reason",
+    "calibrated",
+    "looked_for",
+)
 FAILED = "error"  # the label of a clip that could not be judged
 SETTINGS = (
     "checkpoint_sha256",
@@ -305,7 +315,7 @@ def _write_table(file: Path, entries: Sequence[Entry]) -> None:
         threshold = None if e["label"] == FAILED else e["threshold"]
         counts = (len(e["tracks"]), len(e["faces"]))
         head = (_text(e["video"]), e["label"], e["score"], threshold)
-        rows.append((*head, *counts, _text(e["reason"]), e["calibrated"]))
+        rows.append((*head, *counts, _text(e["reason"]), e["calibrated"], e["looked_for"]))
     try:
         if file.suffix.lower() == ".csv":
             with file.open("w", encoding="utf-8", newline="") as stream:
@@ -323,7 +333,7 @@ def _write_parquet(file: Path, rows: Sequence[tuple[str | float | int | None, ..
     import pyarrow.parquet as pq
 
     text, number, count = pa.string(), pa.float64(), pa.int64()
-    types = (text, text, number, number, count, count, text, pa.bool_())
+    types = (text, text, number, number, count, count, text, pa.bool_(), text)
     columns = list(zip(*rows, strict=True)) or [()] * len(COLUMNS)
     arrays = [pa.array(column, kind) for column, kind in zip(columns, types, strict=True)]
     pq.write_table(pa.Table.from_arrays(arrays, names=list(COLUMNS)), file)

@@ -8,7 +8,7 @@ from deepfake.types import Interval, Verdict, VerdictLabel
 
 HEADLINES = {
     "fake": "Signs of manipulation",
-    "real": "No signs of manipulation found",
+    "real": "No signs of a swapped face found",
     "undecided": "In between: the model does not decide",
     "": "Cannot be judged",
 }
@@ -54,6 +54,10 @@ def meaning(verdict: Verdict, calibration: Calibration) -> list[str]:
             "The score is not calibrated: it puts clips in an order, but 0.8 does not mean that "
             "four of five such clips are fake. `python -m deepfake.calibrate` fits it on a folder "
             "of labelled videos."
+        )
+    if verdict.looked_for:
+        sentences.append(
+            f"It looked for {verdict.looked_for}. It did not look for {verdict.not_looked_for}."
         )
     return sentences
 

@@ -240,6 +240,15 @@ def test_words() -> None:
     assert none == ["No score could be given: no face."]
 
 
+def test_an_answer_says_what_it_is_about() -> None:
+    verdict = Verdict("a.mp4", "real", 0.1, 0.5, looked_for="traces of a swap")
+    assert "not for lip movement" in verdict.scope
+    said = " ".join(words.meaning(verdict, Calibration()))
+    assert "It looked for traces of a swap. It did not look for lip movement" in said
+    assert {"looked_for", "not_looked_for"} <= verdict.to_dict().keys()
+    assert words.headline(verdict) == "No signs of a swapped face found"
+
+
 def test_file_names_hold_nothing_special() -> None:
     odd = Verdict("/a/\u202e../\x1b[31m\N{SNOWMAN}.mp4", "real", 0.1, 0.5)
     assert file_stem(odd) == "31m-"
