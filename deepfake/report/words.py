@@ -55,6 +55,11 @@ def meaning(verdict: Verdict, calibration: Calibration) -> list[str]:
             "four of five such clips are fake. `python -m deepfake.calibrate` fits it on a folder "
             "of labelled videos."
         )
+    if verdict.likelihood_ratio is not None:
+        ratio, _, limit = str(verdict.likelihood_ratio).partition(", ")
+        sentences.append(f"Whatever the share of fakes is, this score is {ratio}.")
+        if limit:
+            sentences.append("The validation videos bear out no more than that.")
     if verdict.looked_for:
         sentences.append(
             f"It looked for {verdict.looked_for}. It did not look for {verdict.not_looked_for}."

@@ -13,6 +13,7 @@ import pytest
 from deepfake.calibration import Calibration
 from deepfake.checkpoints.loading import Checkpoint, load
 from deepfake.checkpoints.scorers import Faces, Scores
+from deepfake.evaluation.likelihood import LikelihoodRatio
 from deepfake.inference import VideoPredictor
 from deepfake.report import words
 from deepfake.report.charts import timeline_svg
@@ -247,6 +248,11 @@ def test_an_answer_says_what_it_is_about() -> None:
     assert "It looked for traces of a swap. It did not look for lip movement" in said
     assert {"looked_for", "not_looked_for"} <= verdict.to_dict().keys()
     assert words.headline(verdict) == "No signs of a swapped face found"
+    likely = replace(verdict, likelihood_ratio=LikelihoodRatio(0.125, bounded=True))
+    assert (
+        "this score is 8 times as likely if real: weak support. The validation videos bear out no "
+        "more than that."
+    ) in " ".join(words.meaning(likely, Calibration()))
 
 
 def test_file_names_hold_nothing_special() -> None:
