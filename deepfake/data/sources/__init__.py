@@ -1,4 +1,4 @@
-"""Data sets in the layouts that their own downloads leave; one file each."""
+"""Data sets in the layouts that their own downloads leave; most are told by `layouts.yaml`."""
 
 from deepfake.data.sources.base import VideoSource
 from deepfake.data.sources.find import find_source, find_videos

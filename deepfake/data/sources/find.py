@@ -5,19 +5,10 @@ from collections import Counter
 from pathlib import Path
 
 from deepfake.data.sources.base import VideoSource, is_photograph, is_video
-from deepfake.data.sources.celeb_df import CelebDF
-from deepfake.data.sources.deeper_forensics import DeeperForensics
-from deepfake.data.sources.df40 import DF40
 from deepfake.data.sources.dfdc import DFDC
-from deepfake.data.sources.dfdc_preview import DFDCPreview
-from deepfake.data.sources.faceforensics import FaceForensics
-from deepfake.data.sources.fake_av_celeb import FakeAVCeleb
-from deepfake.data.sources.ffiw import FFIW
 from deepfake.data.sources.folder import Folder, from_pattern, has_wildcard
-from deepfake.data.sources.kodf import KoDF
 from deepfake.data.sources.layout import known_layouts
 from deepfake.data.sources.table import Table, read_table
-from deepfake.data.sources.wild_deepfake import WildDeepfake
 from deepfake.errors import SourceError
 from deepfake.outside import import_and_make
 from preprocessing.types import Video
@@ -26,22 +17,7 @@ from preprocessing.video.files import sorted_out, walk
 logger = logging.getLogger(__name__)
 
 # The first that matches is taken, so what any folder with videos satisfies comes last.
-SOURCES: tuple[VideoSource, ...] = (
-    *known_layouts(),
-    FaceForensics(),
-    DFDC(),
-    DFDCPreview(),
-    CelebDF(version=1),
-    CelebDF(version=2),
-    DeeperForensics(),
-    FFIW(),
-    WildDeepfake(),
-    FakeAVCeleb(),
-    KoDF(),
-    DF40(),
-    Table(),
-    Folder(),
-)
+SOURCES: tuple[VideoSource, ...] = (*known_layouts(), DFDC(), Table(), Folder())
 
 
 def find_videos(root: Path, source: str = "auto", labels: Path | None = None) -> list[Video]:

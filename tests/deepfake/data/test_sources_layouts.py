@@ -147,7 +147,7 @@ def test_deepfake_eval_2024(tmp_path: Path) -> None:
 
 def test_names_are_unique_and_each_has_a_paper() -> None:
     names = [layout.name for layout in known_layouts()]
-    assert len(set(names)) == len(names) == 8
+    assert len(set(names)) == len(names) == 18
     assert all(
         layout.entry["paper"].startswith("https://arxiv.org/abs/") for layout in known_layouts()
     )

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from deepfake.data.sources import SourceError, find_source, find_videos, summary
-from deepfake.data.sources.faceforensics import FaceForensics
 from preprocessing.types import Video
 
 PROTOCOLS = Path("../shared/data/protocols")
@@ -71,10 +70,6 @@ def test_faceforensics(tmp_path: Path) -> None:
     assert fake.identities == ("000", "001")
     assert fake.source == "FaceForensics++/real/c23/000"
     assert fake.source in videos
-    mask = FaceForensics().mask(fake)
-    assert mask is not None
-    assert mask.parts[-3:] == ("masks", "videos", "000_001.mp4")
-    assert FaceForensics().mask(videos["FaceForensics++/FaceSwap/c23/000_001"]) is None
     actor = videos["FaceForensics++/DeepFakeDetection/c40/01_02__exit_phone_room__YVGY8LOK"]
     assert actor.identities == ("actor01", "actor02")
     assert actor.source == "FaceForensics++/real/c40/01__exit_phone_room"
@@ -88,7 +83,7 @@ def test_faceforensics_without_lists_says_where_they_are(tmp_path: Path) -> None
     ffpp_tree(tmp_path, ["Deepfakes"])
     shutil.rmtree(tmp_path / "splits")
     assert {video.split for video in find_videos(tmp_path)} == {None}
-    (line,) = FaceForensics().missing(tmp_path)
+    (line,) = find_source(tmp_path).missing(tmp_path)
     assert "train.json" in line
     assert "ondyari/FaceForensics" in line
 
