@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from zipfile import BadZipFile
@@ -15,7 +15,7 @@ from deepfake.data.shards.read import crop_reader
 from deepfake.data.splits.duplicates import HASH_BYTES, Hashes, hash_all
 from preprocessing.crops.cropping import TEMPLATE
 from preprocessing.crops.manifest import MANIFEST, read_options
-from preprocessing.errors import ManifestError
+from preprocessing.errors import ManifestError, VideoError
 from preprocessing.types import FaceCrop, Image, PreprocessOptions
 
 logger = logging.getLogger(__name__)
@@ -37,11 +37,12 @@ def crop_hashes(rows: Sequence[FaceCrop], folder: Path) -> dict[str, Hashes]:
         folder: Folder of the manifest.
     """
     state = _state(rows, folder)
-    kept = _load(folder / CACHE, state)
-    if kept is not None:
+    known, kept = _read(folder / CACHE)
+    if known == state:
         return kept
     logger.info("comparing %d crops of %s, once", len(rows), folder)
-    hashes = hash_all(_images(rows, folder))
+    crops = read_crops(rows, folder, _grey)
+    hashes = hash_all((row.video, image, points) for row, image, points in crops)
     try:
         _save(folder / CACHE, state, hashes)
     except OSError as error:
@@ -61,39 +62,42 @@ def _state(rows: Sequence[FaceCrop], folder: Path) -> str:
     return digest.hexdigest()
 
 
-def _images(
-    rows: Sequence[FaceCrop], folder: Path
-) -> Iterator[tuple[str, Image, NDArray[np.float32]]]:
-    """Yield the crops (H, W) in grey with the key of their video and five landmarks (5, 2)."""
+def _grey(data: bytes) -> Image | None:
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE) if data else None
+    return None if image is None else np.asarray(image, dtype=np.uint8)
+
+
+def read_crops(
+    rows: Sequence[FaceCrop], folder: Path, decode: Callable[[bytes], Image | None]
+) -> Iterator[tuple[FaceCrop, Image, NDArray[np.float32]]]:
+    """Yield the crops that can be read, with five landmarks (5, 2) in their pixels.
+
+    Args:
+        rows: Of the folder's manifest.
+        folder: Of crops, or of shards.
+        decode: From a crop's file to the image; None where it is damaged.
+    """
     file = crop_reader(folder, [row.path for row in rows])
-    options = crop_options(folder)
+    try:
+        options = read_options(folder)
+    except ManifestError:
+        options = PreprocessOptions()  # the folder does not say; the usual ones
 
     def read(row: FaceCrop) -> Image | None:
         try:
-            data = np.frombuffer(file(row.path), dtype=np.uint8)
-        except OSError:
+            return decode(file(row.path))
+        except (OSError, VideoError):
             return None
-        image = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE) if data.size else None
-        return None if image is None else np.asarray(image, dtype=np.uint8)
 
     with ThreadPoolExecutor() as pool:
         for start in range(0, len(rows), AHEAD):
             some = rows[start : start + AHEAD]
             for row, image in zip(some, pool.map(read, some), strict=True):
                 if image is not None:
-                    yield row.video, image, crop_points(row, image, options)
+                    yield row, image, _points(row, image, options)
 
 
-def crop_options(folder: Path) -> PreprocessOptions:
-    """Return how a folder's crops were cut; the usual way where it does not say."""
-    try:
-        return read_options(folder)
-    except ManifestError:
-        return PreprocessOptions()
-
-
-def crop_points(row: FaceCrop, image: Image, options: PreprocessOptions) -> NDArray[np.float32]:
-    """Return a crop's five landmarks (5, 2), in its own pixels (H, W)."""
+def _points(row: FaceCrop, image: Image, options: PreprocessOptions) -> NDArray[np.float32]:
     height, width = image.shape[:2]
     if options.crop == "aligned":
         placed = (TEMPLATE + options.margin) / (1 + 2 * options.margin) * width
@@ -117,23 +121,19 @@ def write_known(path: Path, hashes: Mapping[str, Hashes], *, per_video: int = 6)
 
 def read_known(path: Path) -> dict[str, Hashes]:
     """Read what `write_known` wrote; nothing where there is no such file or a damaged one."""
+    return _read(path)[1]
+
+
+def _read(path: Path) -> tuple[str, dict[str, Hashes]]:
+    """Return the state that hashes were made in, "" where that is not known, and the hashes."""
     try:
         with np.load(path, allow_pickle=False) as kept:
             parts = np.split(kept["hashes"], np.cumsum(kept["counts"])[:-1])
-            return {f"training video {k + 1}": part for k, part in enumerate(parts)}
+            if "state" not in kept:
+                return "", {f"training video {k + 1}": part for k, part in enumerate(parts)}
+            return str(kept["state"]), dict(zip(kept["videos"].tolist(), parts, strict=True))
     except (OSError, ValueError, KeyError, EOFError, BadZipFile):
-        return {}
-
-
-def _load(path: Path, state: str) -> dict[str, Hashes] | None:
-    try:
-        with np.load(path, allow_pickle=False) as kept:
-            if str(kept["state"]) != state:
-                return None
-            parts = np.split(kept["hashes"], np.cumsum(kept["counts"])[:-1])
-            return dict(zip(kept["videos"].tolist(), parts, strict=True))
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
-        return None
+        return "", {}
 
 
 def _save(path: Path, state: str, hashes: dict[str, Hashes]) -> None:

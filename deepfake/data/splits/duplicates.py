@@ -48,9 +48,7 @@ def perceptual_hash(image: Image) -> NDArray[np.uint8] | None:
 
 def distance(first: Hashes, second: Hashes) -> NDArray[np.int64]:
     """Return the number of bits (N, M) in which N and M hashes differ."""
-    bits = np.unpackbits(first[:, None, :] ^ second[None, :, :], axis=2)
-    differing: NDArray[np.int64] = bits.sum(axis=2, dtype=np.int64)
-    return differing
+    return _bits(first[:, None, :] ^ second[None, :, :])
 
 
 def near_duplicates(
@@ -127,8 +125,8 @@ def _equal(values: NDArray[np.uint16]) -> Iterator[tuple[NDArray[np.int64], NDAr
 
 
 def _bits(differing: Hashes) -> NDArray[np.int64]:
-    """Return the number of bits (N,) that are set."""
-    counts: NDArray[np.int64] = BITS_OF_BYTE[differing].sum(axis=1, dtype=np.int64)
+    """Return the number of bits (...) that are set in hashes (..., HASH_BYTES)."""
+    counts: NDArray[np.int64] = BITS_OF_BYTE[differing].sum(axis=-1, dtype=np.int64)
     return counts
 
 

@@ -8,8 +8,8 @@ from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
+from deepfake.evaluation.measures import auroc
 from preprocessing.crops.manifest import VideoRecord
 
 STRONG = 0.75  # AUROC from which a property alone counts as a shortcut
@@ -71,7 +71,7 @@ def shortcuts(records: Sequence[VideoRecord]) -> list[Shortcut]:
     error = sqrt((fakes + reals + 1) / (12 * fakes * reals))
     found = []
     for name, number in NUMBERS.items():
-        area = _auroc(np.array([number(record) for record in known], dtype=np.float64), labels)
+        area = auroc(labels, [number(record) for record in known])
         found.append(Shortcut(name, max(area, 1 - area), error))
     for name, kind in KINDS.items():
         area = _auroc_of_kind([kind(record) for record in known], labels)
@@ -82,14 +82,6 @@ def shortcuts(records: Sequence[VideoRecord]) -> list[Shortcut]:
 def _crop_size(record: VideoRecord) -> float:
     """Return the median side of the region that a crop shows, in pixels of the frame."""
     return median(face.crop_box[3] - face.crop_box[1] for face in record.faces)
-
-
-def _auroc(scores: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
-    fakes = int(labels.sum())
-    reals = len(labels) - fakes
-    ranks = rankdata(scores)  # ties share their mean rank
-    above = float(ranks[labels == 1].sum()) - fakes * (fakes + 1) / 2
-    return above / (fakes * reals)
 
 
 def _auroc_of_kind(kinds: Sequence[Hashable], labels: NDArray[np.int64]) -> float:
@@ -111,5 +103,5 @@ def _auroc_of_kind(kinds: Sequence[Hashable], labels: NDArray[np.int64]) -> floa
         inside = [k for k, h in zip(merged, half, strict=True) if h == scored]
         mean = fakes.total() / max(totals.total(), 1)
         scores = [fakes[kind] / totals[kind] if totals[kind] else mean for kind in inside]
-        areas.append(_auroc(np.array(scores, dtype=np.float64), labels[half == scored]))
+        areas.append(auroc(labels[half == scored], scores))
     return float(np.mean(areas))

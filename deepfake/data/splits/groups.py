@@ -8,18 +8,10 @@ from preprocessing.types import FaceCrop
 
 SEPARATOR = re.compile(r"[\s_.\-]+")
 NOBODY = frozenset(
-    [
-        "unknown",
-        "person",
-        "actor",
-        "actress",
-        "speaker",
-        "subject",
-        "identity",
-        "face",
-        "man",
-        "woman",
-    ]
+    (
+        *("unknown", "person", "actor", "actress", "speaker", "subject", "identity", "face"),
+        *("man", "woman"),
+    )
 )
 
 

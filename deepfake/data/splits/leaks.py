@@ -40,24 +40,6 @@ class Leak:
         return f"{self.kind}: {self.evidence}"
 
 
-def find_leaks(
-    rows: Iterable[FaceCrop],
-    assignment: Mapping[str, Split],
-    *,
-    faces_root: Path | None = None,
-) -> list[Leak]:
-    """Return what the sides share, sorted.
-
-    Args:
-        rows: Some crops of every video; all of them are read to find near-duplicates.
-        assignment: Side of each video by key; a video that is not in it is on none.
-        faces_root: Folder of the manifest; None leaves near-duplicates out. Hashes of the crops
-            are kept in it.
-    """
-    kept = [row for row in rows if row.video in assignment]
-    return _leaks(kept, assignment, _alike(kept, faces_root) if faces_root is not None else [])
-
-
 def split_folder(
     manifest: pa.Table, folder: Path, *, seed: int = 0
 ) -> tuple[SplitPlan, list[Leak]]:
@@ -71,29 +53,32 @@ def split_folder(
         seed: Changes which groups go where.
     """
     rows = sample_rows(manifest)
-    alike = _alike(rows, folder)
+    alike = list(near_duplicates(crop_hashes(rows, folder)))
     plan = assign_splits(rows, seed=seed, twins=[(first, second) for first, second, _ in alike])
-    return plan, _leaks(rows, plan.assignment, alike)
+    return plan, find_leaks(rows, plan.assignment, alike)
 
 
-def _alike(rows: Sequence[FaceCrop], folder: Path) -> list[tuple[str, str, int]]:
-    return list(near_duplicates(crop_hashes(rows, folder)))
-
-
-def _leaks(
-    rows: Sequence[FaceCrop],
+def find_leaks(
+    rows: Iterable[FaceCrop],
     assignment: Mapping[str, Split],
-    alike: Iterable[tuple[str, str, int]],
+    alike: Iterable[tuple[str, str, int]] = (),
 ) -> list[Leak]:
+    """Return what the sides share, sorted.
+
+    Args:
+        rows: Some crops of every video.
+        assignment: Side of each video, by key.
+        alike: Pairs of videos of one footage, with the bits in which their hashes differ.
+    """
     videos = one_per_video(rows)
-    leaks = [
-        *_shared_people(videos, assignment),
-        *_shared_sources(videos, assignment),
-        *_partners(videos, assignment),
-        *_test_videos(videos, assignment),
-        *_near_duplicates(alike, videos, assignment),
-    ]
-    return sorted(leaks, key=lambda leak: (leak.kind, leak.videos))
+    found = [*_shared(videos, assignment), *_misplaced(videos, assignment)]
+    for first, second, bits in alike:
+        sides = (assignment[first], assignment[second])
+        linked = {videos[first].source, videos[second].source} & {first, second}
+        if sides[0] != sides[1] and not linked:  # partners are named as such
+            names = f"{first} in {sides[0]} and {second} in {sides[1]}"
+            found.append(_near_duplicate((first, second), sides, names, bits))
+    return sorted(found, key=lambda leak: (leak.kind, leak.videos))
 
 
 def compare_folders(first: Path, second: Path) -> list[Leak]:
@@ -116,9 +101,13 @@ def compare_folders(first: Path, second: Path) -> list[Leak]:
     hashes = [crop_hashes(each, folder) for each, folder in zip(rows, (first, second), strict=True)]
     for a, b, bits in near_duplicates(*hashes):
         if a != b:
-            text = f"{a} and {b} look the same: their crops differ in {bits} of 256 bits"
-            leaks.append(Leak("near-duplicate", (a, b), sides, text))
+            leaks.append(_near_duplicate((a, b), sides, f"{a} and {b}", bits))
     return sorted(leaks, key=lambda leak: (leak.kind, leak.videos))
+
+
+def _near_duplicate(videos: tuple[str, str], sides: tuple[str, str], names: str, bits: int) -> Leak:
+    text = f"{names} look the same: their crops differ in {bits} of 256 bits"
+    return Leak("near-duplicate", videos, sides, text)
 
 
 def describe(leaks: Sequence[Leak], shown: int = 5) -> list[str]:
@@ -144,71 +133,32 @@ def sample_rows(manifest: pa.Table, per_video: int = HASHED) -> list[FaceCrop]:
     return list(rows_of(manifest.take(pa.array(np.sort(np.concatenate(chosen)))))) if chosen else []
 
 
-def _shared_people(
-    videos: Mapping[str, FaceCrop], assignment: Mapping[str, Split]
-) -> Iterator[Leak]:
-    seen: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+def _shared(videos: Mapping[str, FaceCrop], assignment: Mapping[str, Split]) -> Iterator[Leak]:
+    """Yield people, and sources of fakes, whose videos are on several sides."""
+    sharing: defaultdict[tuple[Kind, str], list[str]] = defaultdict(list)
     for key, crop in videos.items():
-        for person in people(crop):
-            seen[person].append(key)
-    for (dataset, name), keys in seen.items():
-        where = f" of {dataset}" if dataset else ""
-        yield from _across("identity", keys, assignment, f"person {name}{where}")
-
-
-def _shared_sources(
-    videos: Mapping[str, FaceCrop], assignment: Mapping[str, Split]
-) -> Iterator[Leak]:
-    made: defaultdict[str, list[str]] = defaultdict(list)
-    for key, crop in videos.items():
+        for dataset, name in people(crop):
+            where = f" of {dataset}" if dataset else ""
+            sharing["identity", f"person {name}{where}"].append(key)
         if crop.source:
-            made[crop.source].append(key)
-    for source, keys in made.items():
-        yield from _across("source video", keys, assignment, f"fakes made from {source}")
+            sharing["source video", f"fakes made from {crop.source}"].append(key)
+    for (kind, what), keys in sharing.items():
+        counts = Counter(assignment[key] for key in keys)
+        if len(counts) > 1:
+            sides = tuple(sorted(counts))
+            shown = tuple(next(key for key in keys if assignment[key] == side) for side in sides)
+            where = ", ".join(f"{counts[side]} {side}" for side in sides)
+            yield Leak(kind, shown, sides, f"{what}: {where} videos, such as {' and '.join(shown)}")
 
 
-def _across(
-    kind: Kind, keys: Sequence[str], assignment: Mapping[str, Split], what: str
-) -> Iterator[Leak]:
-    """Yield a leak where videos that share something are on several sides."""
-    counts = Counter(assignment[key] for key in keys)
-    if len(counts) > 1:
-        sides = tuple(sorted(counts))
-        shown = tuple(next(key for key in keys if assignment[key] == side) for side in sides)
-        where = ", ".join(f"{counts[side]} {side}" for side in sides)
-        yield Leak(kind, shown, sides, f"{what}: {where} videos, such as {' and '.join(shown)}")
-
-
-def _partners(videos: Mapping[str, FaceCrop], assignment: Mapping[str, Split]) -> Iterator[Leak]:
-    for key, crop in videos.items():
-        source = crop.source
-        if source and source in videos and assignment[source] != assignment[key]:
-            sides = (assignment[source], assignment[key])
-            text = f"{source} is in {sides[0]}, {key}, made from it, in {sides[1]}"
-            yield Leak("partner", (source, key), sides, text)
-
-
-def _test_videos(videos: Mapping[str, FaceCrop], assignment: Mapping[str, Split]) -> Iterator[Leak]:
+def _misplaced(videos: Mapping[str, FaceCrop], assignment: Mapping[str, Split]) -> Iterator[Leak]:
+    """Yield fakes that are on another side than their real video, and official test videos."""
     purpose = {"train": "trained on", "val": "used to choose the checkpoint and the threshold"}
     for key, crop in videos.items():
-        side = assignment[key]
+        side, source = assignment[key], crop.source
+        if source and source in videos and assignment[source] != side:
+            text = f"{source} is in {assignment[source]}, {key}, made from it, in {side}"
+            yield Leak("partner", (source, key), (assignment[source], side), text)
         if crop.split == "test" and side != "test":
             text = f"{key} is an official test video and is {purpose[side]}"
             yield Leak("test video", (key,), (side,), text)
-
-
-def _near_duplicates(
-    alike: Iterable[tuple[str, str, int]],
-    videos: Mapping[str, FaceCrop],
-    assignment: Mapping[str, Split],
-) -> Iterator[Leak]:
-    for first, second, bits in alike:
-        sides = (assignment[first], assignment[second])
-        linked = {videos[first].source, videos[second].source} & {first, second}
-        if sides[0] == sides[1] or linked:  # partners are named as such
-            continue
-        text = (
-            f"{first} in {sides[0]} and {second} in {sides[1]} look the same: "
-            f"their crops differ in {bits} of 256 bits"
-        )
-        yield Leak("near-duplicate", (first, second), sides, text)

@@ -7,11 +7,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from deepfake.data.shards.read import crop_reader
-from deepfake.data.splits.crop_hashes import crop_options, crop_points
+from deepfake.data.splits.crop_hashes import read_crops
 from deepfake.data.splits.groups import groups, one_per_video
 from deepfake.data.splits.leaks import sample_rows
-from preprocessing.errors import VideoError
 from preprocessing.people.recognition import recogniser
 from preprocessing.types import Split
 from preprocessing.video.images import decode_image
@@ -63,17 +61,11 @@ def _described(table: pa.Table, folder: Path) -> dict[str, NDArray[np.float64]]:
     """Return the mean description (128,) of each video of one person."""
     describe = recogniser()
     rows = sample_rows(table, FACES)
-    read, options = crop_reader(folder, [row.path for row in rows]), crop_options(folder)
-    found: dict[str, list[NDArray[np.float64]]] = {}
     several = {row.video for row in rows if row.track != 0}
-    for row in rows:
-        if row.video in several or describe is None:
-            continue
-        try:
-            image = decode_image(read(row.path))
-        except (OSError, VideoError):
-            continue
-        vector = describe(image, crop_points(row, image, options))
+    alone = [row for row in rows if row.video not in several]
+    found: dict[str, list[NDArray[np.float64]]] = {}
+    for row, image, points in read_crops(alone, folder, decode_image) if describe else ():
+        vector = describe(image, points)
         if vector is not None:
             found.setdefault(row.video, []).append(vector)
     return {key: np.mean(vectors, axis=0) for key, vectors in found.items()}

@@ -144,7 +144,11 @@ def test_check_without_a_manifest_says_what_to_do(tmp_path: Path) -> None:
 
 
 def kinds(rows: Sequence[FaceCrop], assignment: dict[str, Split], root: Path) -> list[str]:
-    return [leak.kind for leak in find_leaks(rows, assignment, faces_root=root)]
+    return [leak.kind for leak in leaks_of(rows, assignment, root)]
+
+
+def leaks_of(rows: Sequence[FaceCrop], assignment: dict[str, Split], root: Path) -> list[Leak]:
+    return find_leaks(rows, assignment, near_duplicates(crop_hashes(rows, root)))
 
 
 def test_each_planted_leak_is_named_and_no_other(tmp_path: Path) -> None:
@@ -162,7 +166,7 @@ def test_each_planted_leak_is_named_and_no_other(tmp_path: Path) -> None:
     rows = faces(tmp_path, [*CLEAN, *orphans, twin, *pair, tested], look=look)
     clean = dict(assign_splits(rows).assignment) | {"real/official": "test"}
     clean["real/twin"] = clean["real/0"]
-    assert find_leaks(rows, clean, faces_root=tmp_path) == []
+    assert leaks_of(rows, clean, tmp_path) == []
 
     def other(side: Split) -> Split:
         return "val" if side == "train" else "train"
@@ -174,13 +178,12 @@ def test_each_planted_leak_is_named_and_no_other(tmp_path: Path) -> None:
     assert kinds(rows, moved("fake/30"), tmp_path) == ["partner"]
     assert kinds(rows, moved("fake/3"), tmp_path) == ["identity", "partner"]
     assert kinds(rows, clean | {"real/official": "val"}, tmp_path) == ["test video"]
-    (leak,) = find_leaks(rows, moved("real/twin"), faces_root=tmp_path)
+    (leak,) = leaks_of(rows, moved("real/twin"), tmp_path)
     assert (leak.kind, leak.videos) == ("near-duplicate", ("real/0", "real/twin"))
     assert "look the same" in str(leak)
     plan, leaks = split_folder(read_table(tmp_path), tmp_path)
     assert leaks == []
     assert plan.assignment["real/twin"] == plan.assignment["real/0"]
-    assert find_leaks(rows, moved("real/twin")) == []  # hashes only where the crops are named
 
 
 def test_hashes_are_computed_once_for_a_manifest(tmp_path: Path) -> None:
