@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from deepfake.data.degrade import five_points
-from deepfake.data.fakes.tool_blend import FRAMINGS, aligning
 from recipes.default_model.gather import PARTS
 from recipes.default_model.store import INDEX, FaceStore
+from recipes.default_model.tool_blend import FRAMINGS, aligning
 
 logger = logging.getLogger(__name__)
 

@@ -14,10 +14,10 @@ from torch.utils.data import Dataset, Sampler
 
 from deepfake.data.fakes.face_swap import FaceSwapBlend, shape_features
 from deepfake.data.fakes.self_blend import SelfBlend
-from deepfake.data.fakes.tool_blend import RESYNTHESES, ToolBlend, resynthesise
 from preprocessing.types import Image
 from recipes.default_model.damage import damaged, to_input
 from recipes.default_model.store import FaceStore, Points
+from recipes.default_model.tool_blend import RESYNTHESES, ToolBlend, resynthesise
 
 Kind = Literal["self", "swap", "tool", "tool_swap", "dfdc", "deepfacelive"]
 SHARES: Mapping[Kind, float] = {

@@ -5,7 +5,9 @@ import pytest
 from numpy.typing import NDArray
 
 from deepfake.data.degrade import five_points
-from deepfake.data.fakes.tool_blend import (
+from preprocessing.crops.cropping import TEMPLATE
+from preprocessing.types import Image
+from recipes.default_model.tool_blend import (
     FRAMINGS,
     PASTES,
     RESYNTHESES,
@@ -15,8 +17,6 @@ from deepfake.data.fakes.tool_blend import (
     paste_mask,
     resynthesise,
 )
-from preprocessing.crops.cropping import TEMPLATE
-from preprocessing.types import Image
 
 Draw = Callable[..., Image]
 Points = NDArray[np.float32]
