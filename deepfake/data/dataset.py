@@ -23,6 +23,7 @@ from preprocessing.types import Image
 
 Kind = Literal["videos", "self_blended", "swapped", "unpaired"]
 Sample = dict[str, Any]
+Clip = tuple[list[Image], list[Points], Rows]
 ENLARGE = 1.5  # crops are blended and degraded at up to this many times the network's input size
 TRIES = 8
 
@@ -54,20 +55,13 @@ class FaceReader:
             item: Rows of the table (T,).
             shrink: Limit the size, so that what follows is fast; the frames of a clip get one size.
         """
-        frames, points = [], []
-        size: tuple[int, int] | None = None
-        for row in item:
-            frame = self.table.image(int(row))
-            limit = self.recipe.image_size * ENLARGE / max(frame.shape[:2])
-            if shrink and limit < 1 and size is None:
-                size = (round(frame.shape[1] * limit), round(frame.shape[0] * limit))
-            if len(item) > 1 and size is None:
-                size = (frame.shape[1], frame.shape[0])
-            if size is not None and size != (frame.shape[1], frame.shape[0]):
-                frame = np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)
-            frames.append(frame)
-            points.append(self.table.points(int(row), frame))
-        return frames, points
+        frames = [self.table.image(int(row)) for row in item]
+        height, width = frames[0].shape[:2]
+        limit = self.recipe.image_size * ENLARGE / max(height, width) if shrink else 1.0
+        scale = min(1.0, limit)
+        frames = [_resized(frame, round(width * scale), round(height * scale)) for frame in frames]
+        pairs = zip(item, frames, strict=True)
+        return frames, [self.table.points(int(row), frame) for row, frame in pairs]
 
     def tensor(self, frames: Sequence[Image]) -> Tensor:
         """Return frames as (3, S, S), or (T, 3, S, S) where T > 1."""
@@ -147,8 +141,8 @@ class FacePairs(Dataset[list[Sample]]):
     ) -> None:
         self.reader = reader
         self.reals = reals
-        self.pairs = pairs
-        self.unpaired = unpaired
+        self.pairs = np.empty((0, 2, 1), np.int64) if pairs is None else pairs
+        self.unpaired = np.empty((0, 1), np.int64) if unpaired is None else unpaired
         self.kinds: list[Kind] = [kind for kind, share in shares.items() if share > 0]
         total = sum(shares[kind] for kind in self.kinds)
         self.chances = [shares[kind] / total for kind in self.kinds]
@@ -166,22 +160,27 @@ class FacePairs(Dataset[list[Sample]]):
     @property
     def rows(self) -> Rows:
         """First row of every item (M,)."""
-        if len(self.reals) or self.pairs is None:
-            return self.reals[:, 0]
-        return self.pairs[:, 1, 0]
+        return self.reals[:, 0] if len(self.reals) else self.pairs[:, 1, 0]
 
     def __getitem__(self, draw: Draw) -> list[Sample]:
         epoch, position, index = draw
         rng = self.reader.rng(epoch, position)
         kind = self.kinds[rng.choice(len(self.kinds), p=self.chances)]
         if kind == "videos":
-            return self._from_videos(index, rng)
+            index = int(rng.integers(len(self.pairs))) if len(self.reals) else index
+            return self._read_pair(*self.pairs[index], index, rng)
         if kind == "unpaired":
-            return self._unpaired(index, rng)
+            fake = self.unpaired[rng.integers(len(self.unpaired))]
+            return self._read_pair(self.reals[index], fake, index, rng)
         for _ in range(TRIES):
-            samples = self._blended(kind, index, rng)
-            if samples is not None:
-                return samples
+            found = self.blends(kind, index, rng)
+            if found is not None:
+                item = self.reals[index]
+                real = [made.real for made in found]
+                rows = zip(item, real, strict=True)
+                points = [self.reader.table.points(int(row), frame) for row, frame in rows]
+                fake = [made.fake for made in found]
+                return self._degraded((real, points, item), (fake, points, item), index, rng)
             index = int(rng.integers(len(self.reals)))  # a face without contrast: take another
         raise DeepfakeError(
             f"No visible fake could be made from {TRIES} real faces in {self.reader.table.folder}. "
@@ -209,17 +208,6 @@ class FacePairs(Dataset[list[Sample]]):
             found.append(made)
         return found
 
-    def _blended(self, kind: Kind, index: int, rng: np.random.Generator) -> list[Sample] | None:
-        found = self.blends(kind, index, rng)
-        if found is None:
-            return None
-        item = self.reals[index]
-        points = [
-            self.reader.table.points(int(r), m.real) for r, m in zip(item, found, strict=True)
-        ]
-        reals, fakes = [made.real for made in found], [made.fake for made in found]
-        return self._degraded((reals, points, item), (fakes, points, item), index, rng)
-
     def _donor(self, index: int, rng: np.random.Generator) -> int:
         """Choose among the nearest faces of other people in a random part of the reals."""
         assert self.shapes is not None
@@ -233,16 +221,6 @@ class FacePairs(Dataset[list[Sample]]):
         nearest = np.argsort(far)[:3]
         return int(among[nearest[rng.integers(len(nearest))]])
 
-    def _from_videos(self, index: int, rng: np.random.Generator) -> list[Sample]:
-        assert self.pairs is not None
-        index = index if not len(self.reals) else int(rng.integers(len(self.pairs)))
-        return self._read_pair(self.pairs[index, 0], self.pairs[index, 1], index, rng)
-
-    def _unpaired(self, index: int, rng: np.random.Generator) -> list[Sample]:
-        assert self.unpaired is not None
-        fake = self.unpaired[rng.integers(len(self.unpaired))]
-        return self._read_pair(self.reals[index], fake, index, rng)
-
     def _read_pair(
         self, real: Rows, fake: Rows, index: int, rng: np.random.Generator
     ) -> list[Sample]:
@@ -252,11 +230,7 @@ class FacePairs(Dataset[list[Sample]]):
         return self._degraded((*ours, real), (*theirs, fake), index, rng)
 
     def _degraded(
-        self,
-        real: tuple[list[Image], list[Points], Rows],
-        fake: tuple[list[Image], list[Points], Rows],
-        index: int,
-        rng: np.random.Generator,
+        self, real: Clip, fake: Clip, index: int, rng: np.random.Generator
     ) -> list[Sample]:
         seeds = rng.integers(2**31, size=2)
         if rng.random() < 0.5:
@@ -298,15 +272,17 @@ def _no_larger(
 ) -> tuple[list[Image], list[Points]]:
     """Shrink the frames of a clip, and their landmarks, to a longest side, in pixels."""
     height, width = frames[0].shape[:2]
-    scale = side / max(height, width)
-    if scale >= 1:
-        return frames, points
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = [
-        np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)
-        for frame in frames
-    ]
+    scale = min(1.0, side / max(height, width))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    small = [_resized(frame, *size) for frame in frames]
     return small, [landmarks * np.float32(scale) for landmarks in points]
+
+
+def _resized(frame: Image, width: int, height: int) -> Image:
+    if frame.shape[:2] == (height, width):
+        return frame
+    size = (width, height)
+    return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
 def collate(draws: Sequence[list[Sample]]) -> dict[str, Any]:

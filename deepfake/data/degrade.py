@@ -1,14 +1,14 @@
 """Damage that albumentations lacks: resize chains, video re-encoding, hidden parts of a face."""
 
-import io
 from collections.abc import Sequence
-from itertools import islice
+from fractions import Fraction
 
 import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from preprocessing.errors import VideoError
 from preprocessing.types import Image
 
 _MODES = (cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_NEAREST)
@@ -37,13 +37,42 @@ def recompress_video(clip: Sequence[Image], *, crf: int) -> list[Image]:
         clip: Frames (H, W, 3), RGB, all of one size.
         crf: Constant rate factor of x264, 0 (lossless) to 51 (worst).
     """
-    height, width = clip[0].shape[:2]
-    even = [_even(image) for image in clip]
-    lead = [np.roll(even[0], 1, axis=1)] if len(even) == 1 else []
-    decoded = _decode(_encode([*lead, *even], crf), start=len(lead))
-    if len(decoded) != len(clip):
-        raise RuntimeError(f"encoded {len(clip)} frames and got {len(decoded)} back")
-    return [image[:height, :width] for image in decoded]
+    lead = [np.roll(clip[0], 1, axis=1)] if len(clip) == 1 else []
+    return h264([*lead, *clip], crf=crf, preset="veryfast", tune="zerolatency")[len(lead) :]
+
+
+def h264(frames: Sequence[Image], *, crf: int, **options: str) -> list[Image]:
+    """Return frames (H, W, 3) of one size after libx264, 4:2:0.
+
+    Args:
+        frames: RGB.
+        crf: Constant rate factor.
+        options: Others of the encoder, such as its preset.
+
+    Raises:
+        VideoError: Not every frame came back.
+    """
+    height, width = frames[0].shape[:2]
+    encoder = av.CodecContext.create("libx264", "w")
+    encoder.width, encoder.height = width + width % 2, height + height % 2
+    encoder.pix_fmt, encoder.time_base = "yuv420p", Fraction(1, 25)
+    encoder.thread_count = 1
+    encoder.options = {"crf": str(crf), **options}
+    decoder = av.CodecContext.create("h264", "r")
+    decoder.thread_count = 1
+    packets = []
+    for number, image in enumerate(frames):
+        even = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(even), format="rgb24")
+        frame.pts = number
+        packets += encoder.encode(frame)
+    packets += encoder.encode(None)
+    decoded = [frame for packet in packets for frame in decoder.decode(packet)]
+    decoded += decoder.decode(None)
+    if len(decoded) != len(frames):
+        raise VideoError(f"H.264 gave {len(decoded)} of {len(frames)} frames back")
+    images = [frame.to_ndarray(format="rgb24")[:height, :width] for frame in decoded]
+    return [np.asarray(image, dtype=np.uint8) for image in images]
 
 
 def cut_out_part(image: Image, points: NDArray[np.float32], rng: np.random.Generator) -> Image:
@@ -85,33 +114,3 @@ def five_points(points: NDArray[np.float32]) -> NDArray[np.float32]:
         return points
     eyes = points[36:42].mean(axis=0), points[42:48].mean(axis=0)
     return np.stack([*eyes, points[30], points[48], points[54]])
-
-
-def _even(image: Image) -> Image:
-    """Repeat the last row or column where a side is odd: H.264 wants even sides."""
-    height, width = image.shape[:2]
-    return np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-
-
-def _encode(frames: Sequence[Image], crf: int) -> bytes:
-    buffer = io.BytesIO()
-    with av.open(buffer, "w", format="h264") as container:
-        stream = container.add_stream("libx264", rate=25)
-        stream.height, stream.width = frames[0].shape[:2]
-        stream.pix_fmt = "yuv420p"
-        stream.options = {"crf": str(crf), "preset": "veryfast", "tune": "zerolatency"}
-        stream.thread_count = 1
-        for image in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
-        container.mux(stream.encode(None))
-    return buffer.getvalue()
-
-
-def _decode(data: bytes, start: int) -> list[Image]:
-    """Return the decoded frames from number `start` on."""
-    with av.open(io.BytesIO(data), "r", format="h264") as container:
-        container.streams.video[0].thread_count = 1
-        return [
-            np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
-            for frame in islice(container.decode(video=0), start, None)
-        ]

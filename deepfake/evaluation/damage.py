@@ -6,14 +6,13 @@ called JPEG there.
 """
 
 from collections.abc import Mapping, Sequence
-from fractions import Fraction
 from types import MappingProxyType
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from deepfake.errors import VideoError
+from deepfake.data.degrade import h264
 from preprocessing.types import Image
 
 LEVELS: Mapping[str, tuple[float, ...]] = MappingProxyType(
@@ -69,32 +68,6 @@ def damage(frames: Sequence[Image], kind: str, level: int, generator: np.random.
     return np.asarray(cv2.resize(small, (width, height)), dtype=np.uint8)
 
 
-def h264(frames: Sequence[Image], *, crf: int) -> list[Image]:
-    """Return frames (H, W, 3) of one size after libx264 at a constant rate factor, 4:2:0."""
-    import av
-
-    height, width = frames[0].shape[:2]
-    even = [np.pad(f, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge") for f in frames]
-    encoder = av.CodecContext.create("libx264", "w")
-    encoder.width, encoder.height = even[0].shape[1], even[0].shape[0]
-    encoder.pix_fmt, encoder.time_base = "yuv420p", Fraction(1, 25)
-    encoder.thread_count = 1
-    encoder.options = {"crf": str(crf), "preset": "medium"}
-    decoder = av.CodecContext.create("h264", "r")
-    packets = []
-    for number, image in enumerate(even):
-        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
-        frame.pts = number
-        packets += encoder.encode(frame)
-    packets += encoder.encode(None)
-    decoded = [frame for packet in packets for frame in decoder.decode(packet)]
-    decoded += decoder.decode(None)
-    if len(decoded) != len(frames):
-        raise VideoError(f"H.264 gave {len(decoded)} of {len(frames)} frames back")
-    images = [frame.to_ndarray(format="rgb24")[:height, :width] for frame in decoded]
-    return [np.asarray(image, dtype=np.uint8) for image in images]
-
-
 def _shared(frames: Sequence[Image], *, side: int) -> Image:
     """Return the last frame, shrunk to a shorter side and encoded twice, at its former size."""
     height, width = frames[-1].shape[:2]
@@ -103,8 +76,9 @@ def _shared(frames: Sequence[Image], *, side: int) -> Image:
     small = [
         np.asarray(cv2.resize(f, size, interpolation=cv2.INTER_AREA), np.uint8) for f in frames
     ]
-    twice = h264(h264(small, crf=SOCIAL_CRF), crf=SOCIAL_CRF)
-    return np.asarray(cv2.resize(twice[-1], (width, height)), dtype=np.uint8)
+    for _ in range(2):
+        small = h264(small, crf=SOCIAL_CRF)
+    return np.asarray(cv2.resize(small[-1], (width, height)), dtype=np.uint8)
 
 
 def _blocks(image: Image, amount: float, generator: np.random.Generator) -> Image:
