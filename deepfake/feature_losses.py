@@ -5,7 +5,7 @@ head that predicts. `uses_features` tells `FakeClassifier` to call `criterion(lo
 features)`. The pairs are those of one process's batch.
 """
 
-from typing import Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,17 +19,14 @@ class FeatureLoss(nn.Module):
     """Binary cross-entropy plus a term on the features, which a child gives.
 
     Args:
-        label_smoothing: As of `BinaryCrossEntropy`.
-        pos_weight: As of `BinaryCrossEntropy`.
+        entropy: As of `BinaryCrossEntropy`, of every child too.
     """
 
     uses_features = True
 
-    def __init__(
-        self, label_smoothing: float = 0.0, pos_weight: float | Literal["balanced"] = 1.0
-    ) -> None:
+    def __init__(self, **entropy: Any) -> None:  # noqa: ANN401
         super().__init__()
-        self.classification = BinaryCrossEntropy(label_smoothing, pos_weight)
+        self.classification = BinaryCrossEntropy(**entropy)
 
     def prepare(self, real: int, fake: int) -> None:
         """Take the weight of fakes from the number of real and fake faces in an epoch."""
@@ -53,18 +50,16 @@ class SupervisedContrastive(FeatureLoss):
     Args:
         weight: Of the term.
         temperature: Cosines are divided by it.
-        label_smoothing: As of `BinaryCrossEntropy`.
-        pos_weight: As of `BinaryCrossEntropy`.
+        entropy: As of `FeatureLoss`.
     """
 
     def __init__(
         self,
         weight: float = 1.0,
         temperature: float = 0.1,
-        label_smoothing: float = 0.0,
-        pos_weight: float | Literal["balanced"] = 1.0,
+        **entropy: Any,  # noqa: ANN401
     ) -> None:
-        super().__init__(label_smoothing, pos_weight)
+        super().__init__(**entropy)
         if temperature <= 0:
             raise ValueError(f"temperature must be above 0, got {temperature}")
         self.weight = weight
@@ -95,8 +90,7 @@ class AMSoftmax(FeatureLoss):
         weight: Of the term.
         scale: Cosines are multiplied by it.
         margin: Taken off the cosine of the true class.
-        label_smoothing: As of `BinaryCrossEntropy`.
-        pos_weight: As of `BinaryCrossEntropy`.
+        entropy: As of `FeatureLoss`.
     """
 
     def __init__(
@@ -105,10 +99,9 @@ class AMSoftmax(FeatureLoss):
         weight: float = 1.0,
         scale: float = 30.0,
         margin: float = 0.35,
-        label_smoothing: float = 0.0,
-        pos_weight: float | Literal["balanced"] = 1.0,
+        **entropy: Any,  # noqa: ANN401
     ) -> None:
-        super().__init__(label_smoothing, pos_weight)
+        super().__init__(**entropy)
         self.weight = weight
         self.scale = scale
         self.margin = margin
@@ -137,8 +130,7 @@ class AlignmentUniformity(FeatureLoss):
         alignment: Weight of the mean squared distance inside the classes.
         uniformity: Weight of the logarithm of the mean Gaussian potential of all pairs.
         t: Sharpness of the potential exp(-t d^2).
-        label_smoothing: As of `BinaryCrossEntropy`.
-        pos_weight: As of `BinaryCrossEntropy`.
+        entropy: As of `FeatureLoss`.
     """
 
     def __init__(
@@ -146,10 +138,9 @@ class AlignmentUniformity(FeatureLoss):
         alignment: float = 0.1,
         uniformity: float = 0.5,
         t: float = 2.0,
-        label_smoothing: float = 0.0,
-        pos_weight: float | Literal["balanced"] = 1.0,
+        **entropy: Any,  # noqa: ANN401
     ) -> None:
-        super().__init__(label_smoothing, pos_weight)
+        super().__init__(**entropy)
         self.alignment = alignment
         self.uniformity = uniformity
         self.t = t

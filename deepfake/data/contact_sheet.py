@@ -1,13 +1,13 @@
 """See what training sees: `python -m deepfake.data.contact_sheet data/faces --out sheet.png`."""
 
-import argparse
 import logging
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
+from deepfake.cli.console import DONE, Parser, run
+from deepfake.errors import DeepfakeError
+
 if TYPE_CHECKING:
-    from deepfake.data.fakes.blending import Blend
     from preprocessing.types import Image
 
 logger = logging.getLogger(__name__)
@@ -69,16 +69,15 @@ def make_sheet(
             continue
         mask = np.repeat((made[0].mask[:, :, None] * 255).astype(np.uint8), 3, axis=2)
         _, points = reader.read(rows[index : index + 1], shrink=True)
-        shown = [augment([image], points, reader.rng(1, index))[0] for image in _faces(made[0])]
+        both = made[0].real, made[0].fake
+        shown = [augment([image], points, reader.rng(1, index))[0] for image in both]
         groups.append([*shown, mask])
     return _tiled(groups)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Write the sheet."""
-    parser = argparse.ArgumentParser(
-        prog="python -m deepfake.data.contact_sheet", description=__doc__
-    )
+    """Write the sheet; return the exit status."""
+    parser = Parser(prog="python -m deepfake.data.contact_sheet", description=__doc__)
     parser.add_argument("folder", type=Path, help="folder with a manifest")
     parser.add_argument("--augmentation", choices=("none", "paper", "strong"), default="none")
     parser.add_argument("--show", choices=get_args(Show), default="crops")
@@ -86,33 +85,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--image-size", type=int, default=224, help="network input, in pixels")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("sheet.png"))
-    given = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    from deepfake.errors import DeepfakeError
-
-    try:
-        sheet = make_sheet(
-            given.folder,
-            augmentation=given.augmentation,
-            show=given.show,
-            count=given.count,
-            image_size=given.image_size,
-            seed=given.seed,
-        )
-    except DeepfakeError as error:
-        logger.error("%s", error)
-        return 2
+    settings = vars(parser.parse_args(arguments))
+    out: Path = settings.pop("out")
     import cv2
 
-    if not cv2.imwrite(str(given.out), sheet[:, :, ::-1]):
-        logger.error("Cannot write %s. Name a .png file in a folder that exists.", given.out)
-        return 2
-    logger.info("%s", given.out)
-    return 0
-
-
-def _faces(made: "Blend") -> "tuple[Image, Image]":
-    return made.real, made.fake
+    if not cv2.imwrite(str(out), make_sheet(**settings)[:, :, ::-1]):
+        raise DeepfakeError(f"Cannot write {out}. Name a .png file in a folder that exists.")
+    logger.info("%s", out)
+    return DONE
 
 
 def _tiled(groups: "list[list[Image]]") -> "Image":
@@ -135,4 +115,4 @@ def _tiled(groups: "list[list[Image]]") -> "Image":
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

@@ -1,6 +1,7 @@
 """Which crops an epoch shows, and in which order."""
 
-from collections.abc import Iterator, Sized
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,10 +59,10 @@ def spread_over_videos(table: FaceTable, frames_per_video: int | tuple[int, int]
     Returns:
         Rows of the table, video by video, ordered by time.
     """
-    real, fake = _per_class(frames_per_video)
+    counts = np.broadcast_to(frames_per_video, 2)
     chosen = []
     for rows in _groups(table.video):
-        count = fake if table.label[rows[0]] == 1 else real
+        count = int(counts[int(table.label[rows[0]] == 1)])
         chosen.append(rows[evenly_by_time(table.time_s[rows], count, track=table.track[rows])])
     return np.concatenate(chosen) if chosen else np.empty(0, dtype=np.int64)
 
@@ -145,14 +146,8 @@ class EpochSampler(DistributedSampler[Draw]):
         num_replicas: int = 1,
         rank: int = 0,
     ) -> None:
-        items: Sized = range(size)
-        super().__init__(
-            items,  # type: ignore[arg-type]
-            num_replicas=num_replicas,
-            rank=rank,
-            shuffle=shuffle,
-            seed=seed,
-        )
+        items: Any = range(size)
+        super().__init__(items, num_replicas, rank, shuffle, seed)
         self.size = size
         self.weights = weights
 
@@ -172,12 +167,6 @@ class EpochSampler(DistributedSampler[Draw]):
         for position in range(self.rank, self.num_samples * self.num_replicas, self.num_replicas):
             # The last round wraps around, so that every process has as many steps.
             yield epoch, position, int(order[position % self.size])
-
-
-def _per_class(frames_per_video: int | tuple[int, int]) -> tuple[int, int]:
-    if isinstance(frames_per_video, int):
-        return frames_per_video, frames_per_video
-    return frames_per_video
 
 
 def _groups(keys: NDArray[np.int64]) -> list[Rows]:

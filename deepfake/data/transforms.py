@@ -61,7 +61,14 @@ class Albumentations(Augmentation):
         """Return the frames through the pipeline, all with the same parameters."""
         if self._pipeline is None:
             self._pipeline = self.make()
-        return _same_for_all(self._pipeline, clip, rng)
+        seed = int(rng.integers(2**31))
+        frames = []
+        for frame in clip:
+            # Not `set_random_seed`: it gives every transform the same seed, so that their chances
+            # fall together.
+            self._pipeline.set_random_state(np.random.default_rng(seed), random.Random(seed))
+            frames.append(np.asarray(self._pipeline(image=frame)["image"], dtype=np.uint8))
+        return frames
 
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_pipeline": None}
@@ -76,7 +83,27 @@ class PaperAugmentation(Albumentations):
 
     def make(self) -> Any:  # noqa: ANN401 - albumentations has no types
         """Return compression, noise, flips, colour and movement."""
-        return _paper_pipeline()
+        a = _albumentations()
+        return a.Compose(
+            [
+                a.ImageCompression(quality_range=(60, 100), p=0.2),
+                a.GaussNoise(std_range=(0.0124, 0.0277), p=0.3),  # variance 10 to 50 of 255 levels
+                a.HorizontalFlip(p=0.5),
+                a.OneOf(
+                    [a.RandomBrightnessContrast(), a.FancyPCA(), a.HueSaturationValue()], p=0.4
+                ),
+                a.ToGray(p=0.2),
+                a.Affine(
+                    scale=(0.8, 1.2),
+                    translate_percent=(-0.1, 0.1),
+                    rotate=(-5, 5),
+                    keep_ratio=True,
+                    border_mode=cv2.BORDER_CONSTANT,
+                    p=0.5,
+                ),
+            ],
+            seed=0,
+        )
 
 
 class SBIAugmentation(Albumentations):
@@ -110,7 +137,39 @@ class StrongAugmentation(Albumentations):
 
     def make(self) -> Any:  # noqa: ANN401 - albumentations has no types
         """Return what is done before resizing and compression."""
-        return _strong_pipeline()
+        a = _albumentations()
+        return a.Compose(
+            [
+                a.HorizontalFlip(p=0.5),
+                a.Affine(
+                    scale=(0.9, 1.2),
+                    translate_percent=(-0.05, 0.05),
+                    rotate=(-8, 8),
+                    border_mode=cv2.BORDER_REPLICATE,  # a mirrored border would be a seam to learn
+                    p=0.5,
+                ),
+                a.OneOf(
+                    [
+                        a.RandomBrightnessContrast(brightness_limit=0.3, contrast_limit=0.3),
+                        a.HueSaturationValue(),
+                        a.RGBShift(),
+                        a.RandomGamma(gamma_limit=(70, 140)),
+                        a.ToGray(p=0.2),
+                    ],
+                    p=0.6,
+                ),
+                a.OneOf(
+                    [
+                        a.GaussianBlur(blur_limit=0, sigma_limit=(0.3, 1.8)),
+                        a.MotionBlur(blur_limit=(3, 5)),
+                        a.Sharpen(alpha=(0.1, 0.4), lightness=(0.9, 1.0)),
+                    ],
+                    p=0.3,
+                ),
+                a.GaussNoise(std_range=(0.005, 0.04), per_channel=True, p=0.25),
+            ],
+            seed=0,
+        )
 
     def __call__(
         self, clip: Sequence[Image], points: Sequence[Points], rng: np.random.Generator
@@ -136,36 +195,22 @@ class StrongAugmentation(Albumentations):
         return frames
 
 
+PRESETS: dict[AugmentationName, type[Augmentation]] = {
+    "none": NoAugmentation,
+    "paper": PaperAugmentation,
+    "strong": StrongAugmentation,
+}
+
+
 def make_augmentation(name: AugmentationName | Augmentation) -> Augmentation:
     """Return the preset of that name; an augmentation as it is."""
     if isinstance(name, Augmentation):
         return name
-    presets: dict[AugmentationName, type[Augmentation]] = {
-        "none": NoAugmentation,
-        "paper": PaperAugmentation,
-        "strong": StrongAugmentation,
-    }
-    if name not in presets:
+    if name not in PRESETS:
         raise ValueError(
-            f"augmentation must be one of {', '.join(presets)}, or a class; got {name!r}"
+            f"augmentation must be one of {', '.join(PRESETS)}, or a class; got {name!r}"
         )
-    return presets[name]()
-
-
-def _same_for_all(
-    pipeline: Any,  # noqa: ANN401 - albumentations has no types
-    clip: Sequence[Image],
-    rng: np.random.Generator,
-) -> list[Image]:
-    """Apply an albumentations pipeline with one draw of its parameters to every frame."""
-    seed = int(rng.integers(2**31))
-    frames = []
-    for frame in clip:
-        # Not `set_random_seed`: it gives every transform the same seed, so that their chances fall
-        # together.
-        pipeline.set_random_state(np.random.default_rng(seed), random.Random(seed))
-        frames.append(np.asarray(pipeline(image=frame)["image"], dtype=np.uint8))
-    return frames
+    return PRESETS[name]()
 
 
 def _jpeg(image: Image, quality: int) -> Image:
@@ -178,61 +223,3 @@ def _albumentations() -> Any:  # noqa: ANN401 - albumentations has no types
     import albumentations
 
     return albumentations
-
-
-def _paper_pipeline() -> Any:  # noqa: ANN401 - albumentations has no types
-    a = _albumentations()
-    return a.Compose(
-        [
-            a.ImageCompression(quality_range=(60, 100), p=0.2),
-            a.GaussNoise(std_range=(0.0124, 0.0277), p=0.3),  # variance 10 to 50 of 255 levels
-            a.HorizontalFlip(p=0.5),
-            a.OneOf([a.RandomBrightnessContrast(), a.FancyPCA(), a.HueSaturationValue()], p=0.4),
-            a.ToGray(p=0.2),
-            a.Affine(
-                scale=(0.8, 1.2),
-                translate_percent=(-0.1, 0.1),
-                rotate=(-5, 5),
-                keep_ratio=True,
-                border_mode=cv2.BORDER_CONSTANT,
-                p=0.5,
-            ),
-        ],
-        seed=0,
-    )
-
-
-def _strong_pipeline() -> Any:  # noqa: ANN401 - albumentations has no types
-    a = _albumentations()
-    return a.Compose(
-        [
-            a.HorizontalFlip(p=0.5),
-            a.Affine(
-                scale=(0.9, 1.2),
-                translate_percent=(-0.05, 0.05),
-                rotate=(-8, 8),
-                border_mode=cv2.BORDER_REPLICATE,  # a mirrored border would be a seam to learn
-                p=0.5,
-            ),
-            a.OneOf(
-                [
-                    a.RandomBrightnessContrast(brightness_limit=0.3, contrast_limit=0.3),
-                    a.HueSaturationValue(),
-                    a.RGBShift(),
-                    a.RandomGamma(gamma_limit=(70, 140)),
-                    a.ToGray(p=0.2),
-                ],
-                p=0.6,
-            ),
-            a.OneOf(
-                [
-                    a.GaussianBlur(blur_limit=0, sigma_limit=(0.3, 1.8)),
-                    a.MotionBlur(blur_limit=(3, 5)),
-                    a.Sharpen(alpha=(0.1, 0.4), lightness=(0.9, 1.0)),
-                ],
-                p=0.3,
-            ),
-            a.GaussNoise(std_range=(0.005, 0.04), per_channel=True, p=0.25),
-        ],
-        seed=0,
-    )

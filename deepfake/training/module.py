@@ -204,23 +204,15 @@ class FakeClassifier(LightningModule):
 
     def validation_step(self, batch: FaceBatch, batch_idx: int) -> None:  # noqa: ARG002
         """Collect a batch's scores."""
-        _, logits = self._step(batch, "val")
-        self._collect(self.val_metrics, batch, logits)
+        self._collect(self.val_metrics, batch, self._step(batch, "val")[1])
 
     def test_step(self, batch: FaceBatch, batch_idx: int) -> None:  # noqa: ARG002
         """Collect a batch's scores."""
-        _, logits = self._step(batch, "test")
-        self._collect(self.test_metrics, batch, logits)
+        self._collect(self.test_metrics, batch, self._step(batch, "test")[1])
 
     @staticmethod
     def _collect(metrics: VideoMetrics, batch: FaceBatch, logits: Tensor) -> None:
-        metrics.update(
-            logits,
-            batch["label"],
-            batch["video"],
-            batch["track"],
-            samples=batch["index"],
-        )
+        metrics.update(logits, *(batch[name] for name in ("label", "video", "track", "index")))
 
     def on_validation_epoch_end(self) -> None:
         """Log the measures of the validation videos, and fit the calibration on them."""
