@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from deepfake.cli.console import DONE, SOME_FAILED, Parser, command, one_line, run
+from preprocessing.types import Label, Split
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-    from preprocessing.types import Split
 
 
 def parser() -> argparse.ArgumentParser:
@@ -58,28 +57,28 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return the exit status."""
-    arguments = parser().parse_args(argv)
-    if arguments.command == "check":
-        if arguments.other is not None:
-            return _compare(arguments.faces, arguments.other)
-        return _check(arguments.faces, arguments.seed)
-    if arguments.command == "verify":
-        return _verify(arguments.protocol, arguments.faces, arguments.split)
-    if arguments.command == "protocol":
-        return _write_protocol(arguments.faces, arguments.out, arguments.version)
-    if arguments.command == "pack":
-        from deepfake.data.packing import pack_images
+    arguments = vars(parser().parse_args(argv))
+    verb = {"check": _check, "verify": _verify, "protocol": _write_protocol, "pack": _pack}
+    verb |= {"shard": _shard, "sources": _sources}
+    return verb[arguments.pop("command")](**arguments)
 
-        videos = pack_images(arguments.root, fps=arguments.fps)
-        print(f"{len(videos)} videos in {arguments.root}")
-        return DONE
-    if arguments.command == "shard":
-        from deepfake.data.shards.write import write_shards
 
-        count = write_shards(arguments.faces, arguments.out, megabytes=arguments.size)
-        print(f"{count} tar files in {arguments.out}")
-        print(f"next: {command('train')} --data.root {arguments.out}")
-        return DONE
+def _pack(root: Path, fps: int) -> int:
+    from deepfake.data.packing import pack_images
+
+    print(f"{len(pack_images(root, fps=fps))} videos in {root}")
+    return DONE
+
+
+def _shard(faces: Path, out: Path, size: float) -> int:
+    from deepfake.data.shards.write import write_shards
+
+    print(f"{write_shards(faces, out, megabytes=size)} tar files in {out}")
+    print(f"next: {command('train')} --data.root {out}")
+    return DONE
+
+
+def _sources() -> int:
     from deepfake.data.sources.find import SOURCES
 
     for source in SOURCES:
@@ -87,17 +86,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     return DONE
 
 
-def _check(folder: Path, seed: int) -> int:
+def _check(faces: Path, other: Path | None, seed: int) -> int:
     from deepfake.data.shards.read import read_records
     from deepfake.data.splits.giveaways import shortcuts
-    from deepfake.data.splits.leaks import describe, split_folder
+    from deepfake.data.splits.leaks import compare_folders, describe, split_folder
     from preprocessing.crops.manifest import read_table
-    from preprocessing.types import Split
 
-    manifest = read_table(folder)
-    plan, leaks = split_folder(manifest, folder, seed=seed)
-    labels = dict(zip(*(manifest[name].to_pylist() for name in ("video", "label")), strict=True))
-    print(f"{len(labels)} videos in {folder}")
+    manifest = read_table(faces)
+    if other is not None:
+        leaks = compare_folders(faces, other)
+        for line in describe(leaks):
+            print(f"shared: {one_line(line)}")
+        folders = [(manifest, faces), (read_table(other), other)]
+        return _end(folders, None, f"{len(leaks)} shared." if leaks else "")
+    plan, leaks = split_folder(manifest, faces, seed=seed)
+    labels = _labels(manifest)
+    print(f"{len(labels)} videos in {faces}")
     for side in get_args(Split):
         counts = Counter(labels[key] for key in plan.videos(side))
         print(f"  {side:6}{counts[0]:8} real{counts[1]:8} fake{counts[None]:8} without label")
@@ -105,75 +109,65 @@ def _check(folder: Path, seed: int) -> int:
         print(f"note: {one_line(note)}")
     for line in describe(leaks):
         print(f"leak: {one_line(line)}")
-    found = shortcuts(read_records(folder))
-    for shortcut in found:
-        if shortcut.strong:
-            print(f"shortcut: {shortcut.name} alone gives an AUROC of {shortcut.auroc:.2f}")
+    found = shortcuts(read_records(faces))
+    strong = [shortcut for shortcut in found if shortcut.strong]
+    for shortcut in strong:
+        print(f"shortcut: {shortcut.name} alone gives an AUROC of {shortcut.auroc:.2f}")
     weak = [f"{each.name} {each.auroc:.2f}" for each in found if not each.strong]
     if weak:
         print(f"AUROC of a property alone: {', '.join(weak)}")
-    strong = sum(shortcut.strong for shortcut in found)
-    looks = _say_of_people([(manifest, folder)], plan.assignment)
-    if not leaks and not strong and not plan.leaky:
-        print(f"Nothing else found{looks}." if looks else "Nothing found.")
-        return DONE
-    print(f"{len(leaks)} leaks, {strong} shortcuts.")
-    return SOME_FAILED
+    bad = leaks or strong or plan.leaky
+    told = f"{len(leaks)} leaks, {len(strong)} shortcuts." if bad else ""
+    return _end([(manifest, faces)], plan.assignment, told)
 
 
-def _verify(name: str, folder: Path, split: str | None) -> int:
+def _labels(manifest: "pa.Table") -> dict[str, Label | None]:
+    """Return the label of each video by key."""
+    return dict(zip(*(manifest[name].to_pylist() for name in ("video", "label")), strict=True))
+
+
+def _end(
+    folders: "Sequence[tuple[pa.Table, Path]]",
+    assignment: Mapping[str, Split] | None,
+    told: str,
+) -> int:
+    """Say what people look like each other, then what was found; return the exit status."""
+    looks = _say_of_people(folders, assignment)
+    print(told or (f"Nothing else found{looks}." if looks else "Nothing found."))
+    return SOME_FAILED if told else DONE
+
+
+def _verify(protocol: str, faces: Path, split: str | None) -> int:
     from deepfake.data.protocols import find_protocol, verify
     from deepfake.data.shards.read import read_records
 
-    protocol = find_protocol(name)
-    labels = {record.key: record.video.label for record in read_records(folder)}
-    found = verify(protocol, labels, split=split)
-    print(f"{protocol}: {len(protocol.of(split))} videos, sha256 {protocol.sha256}")
-    for title, keys in (
-        ("have", found.have),
-        ("missing", found.missing),
-        ("extra", found.extra),
-        ("label differs", found.label_differs),
-    ):
+    wanted = find_protocol(protocol)
+    labels = {record.key: record.video.label for record in read_records(faces)}
+    found = verify(wanted, labels, split=split)
+    print(f"{wanted}: {len(wanted.of(split))} videos, sha256 {wanted.sha256}")
+    for title, keys in vars(found).items():
         shown = "" if title == "have" else one_line("".join(f" {key}" for key in keys[:3]))
-        print(f"  {title:14}{len(keys):8}{shown}")
+        print(f"  {title.replace('_', ' '):14}{len(keys):8}{shown}")
     return DONE if found.complete else SOME_FAILED
 
 
-def _write_protocol(folder: Path, out: Path, version: str) -> int:
+def _write_protocol(faces: Path, out: Path, version: str) -> int:
     from deepfake.data.protocols import Protocol
     from deepfake.data.splits.leaks import split_folder
     from preprocessing.crops.manifest import read_table
 
-    manifest = read_table(folder)
-    plan, _ = split_folder(manifest, folder)
-    labels = dict(zip(*(manifest[name].to_pylist() for name in ("video", "label")), strict=True))
-    videos = {
-        key: (label, plan.assignment[key]) for key, label in labels.items() if label is not None
-    }
+    manifest = read_table(faces)
+    plan, _ = split_folder(manifest, faces)
+    labels = _labels(manifest).items()
+    videos = {key: (label, plan.assignment[key]) for key, label in labels if label is not None}
     protocol = Protocol(out.stem, version, videos)
     protocol.write(out)
     print(f"{protocol}: {len(videos)} videos in {out}")
     return DONE
 
 
-def _compare(first: Path, second: Path) -> int:
-    from deepfake.data.splits.leaks import compare_folders, describe
-    from preprocessing.crops.manifest import read_table
-
-    leaks = compare_folders(first, second)
-    for line in describe(leaks):
-        print(f"shared: {one_line(line)}")
-    looks = _say_of_people([(read_table(folder), folder) for folder in (first, second)], None)
-    if not leaks:
-        print(f"Nothing else found{looks}." if looks else "Nothing found.")
-        return DONE
-    print(f"{len(leaks)} shared.")
-    return SOME_FAILED
-
-
 def _say_of_people(
-    folders: "Sequence[tuple[pa.Table, Path]]", assignment: "Mapping[str, Split] | None"
+    folders: "Sequence[tuple[pa.Table, Path]]", assignment: Mapping[str, Split] | None
 ) -> str:
     """Print whose faces are alike on two sides; return what to add to "nothing found"."""
     import pyarrow.compute as pc
