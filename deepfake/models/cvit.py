@@ -71,8 +71,9 @@ class CViT(Network):
         """Return class token and patches (B, N + 1, D), as the transformer takes them."""
         feature_map = self.features(faces.contiguous(memory_format=torch.channels_last))
         patches = self.embed(to_patches(feature_map, self.patch_size))  # (B, N, D)
-        tokens: Tensor = self.dropout(with_class_token(self.class_token, patches) + self.position)
-        return tokens
+        tokens = with_class_token(self.class_token, patches)
+        embedded: Tensor = self.dropout(tokens + self.position[:1, : tokens.shape[1]])
+        return embedded
 
     def forward_features(self, faces: Tensor) -> Tensor:
         """Return the class token (B, D) for faces (B, 3, S, S)."""

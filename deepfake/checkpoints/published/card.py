@@ -21,7 +21,6 @@ from deepfake.checkpoints.published.convert import (
     fake_minus_real,
     fold_residuals,
     load_strictly,
-    rename,
 )
 from deepfake.checkpoints.settings import recipe_from_dict
 from deepfake.errors import CheckpointError
@@ -43,7 +42,13 @@ class Card:
         licence: Of the published weights.
         output: What the published output is, in words.
         rename: Pattern and replacement, or a list of replacements, applied in turn.
+        split: Tensors to be cut into equal rows: a part of the name and the parts that replace it.
         join: Tensors to be put under one another: the name's new part and the parts it replaces.
+        scale: Pattern and factor of tensors to be multiplied.
+        sized: Our names of parameters that are as large as the file has them, such as tables of
+            positions that have more rows than are used.
+        measured: A table with a position a patch of a square face, and the side of a patch, in
+            pixels or as the last axis of a tensor: they tell `image_size` and then `patch_size`.
         unused: Patterns of tensors that the published network holds and does not use.
         head: The layer with two columns, by its name here; empty for networks of one logit.
         fake: Which column is that of fake.
@@ -63,7 +68,11 @@ class Card:
     licence: str
     output: str
     rename: Sequence[Sequence[Any]] = ()
+    split: Mapping[str, Sequence[str]] = field(default_factory=dict)
     join: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    scale: Mapping[str, float] = field(default_factory=dict)
+    sized: Sequence[str] = ()
+    measured: Sequence[Any] = ()
     unused: Sequence[str] = ()
     head: str = ""
     fake: int = 1
@@ -89,29 +98,54 @@ class Card:
         Raises:
             CheckpointError: A tensor is missing, unknown or of another shape.
         """
-        network = build(self.network)
-        load_strictly(network, self._converted(state, network), family=self.name)
+        measured = self._measured(state)
+        arguments = {**(self.network.get("init_args") or {}), **measured}
+        spec = {**self.network, "init_args": arguments}
+        network = build(spec)
+        tensors = self._converted(state)
+        for name in set(self.sized) & set(tensors):
+            module, _, leaf = name.rpartition(".")
+            parameter = nn.Parameter(torch.empty(tensors[name].shape))
+            setattr(network.get_submodule(module), leaf, parameter)
+        for name, own in network.state_dict().items():
+            if name in tensors and _squeezed(tensors[name]) == _squeezed(own):
+                tensors[name] = tensors[name].reshape(own.shape)
+        load_strictly(network, tensors, family=self.name)
+        size = {"image_size": measured["image_size"]} if measured else {}
         return PublishedModel(
             name=self.name,
             network=network,
-            recipe=recipe_from_dict(self.recipe),
+            recipe=recipe_from_dict({**self.recipe, **size}),
             preprocess=options_from_dict(dict(self.preprocess)),
             output=self.output,
             licence=self.licence,
             aggregation=self.aggregation,
             frames=self.clip,
-            spec=self.network,
+            spec=None if self.sized else spec,
         )
 
-    def _converted(self, state: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
+    def _measured(self, state: Mapping[str, Tensor]) -> dict[str, int]:
+        if not self.measured:
+            return {}
+        positions, patch = self.measured
+        told = isinstance(patch, str)
+        side = state[patch].shape[-1] if told else patch
+        found = {"image_size": side * round(state[positions].shape[1] ** 0.5)}
+        return found | ({"patch_size": side} if told else {})
+
+    def _converted(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the tensors that are used, by our names and as we hold them."""
         used = {
             name: tensor
             for name, tensor in state.items()
             if not any(re.search(pattern, name) for pattern in self.unused)
         }
-        tensors = _joined(_copied(fold_residuals(used), self.rename), self.join)
-        for kind in ("weight", "bias"):
-            name = f"{self.head}.{kind}"
+        tensors = _copied(fold_residuals(used), self.rename)
+        tensors = _joined(_split(tensors, self.split), self.join)
+        for pattern, factor in self.scale.items():
+            found = [name for name in tensors if re.search(pattern, name)]
+            tensors |= {name: tensors[name] * factor for name in found}
+        for name in (f"{self.head}.weight", f"{self.head}.bias"):
             if self.head and name in tensors:
                 if len(tensors[name]) != 2:
                     raise CheckpointError(
@@ -119,10 +153,6 @@ class Card:
                         "expected two, real and fake."
                     )
                 tensors[name] = fake_minus_real(tensors[name], fake=self.fake)
-        own = network.state_dict()
-        for name, tensor in tensors.items():
-            if name in own and _squeezed(tensor) == _squeezed(own[name]):
-                tensors[name] = tensor.reshape(own[name].shape)
         return tensors
 
 
@@ -142,11 +172,20 @@ def _copied(state: Mapping[str, Tensor], rules: Sequence[Sequence[Any]]) -> dict
     for pattern, replacement in rules:
         targets = [replacement] if isinstance(replacement, str) else replacement
         tensors = {
-            name: tensor
+            re.sub(pattern, target, name): tensor
             for target in targets
-            for name, tensor in rename(tensors, [(pattern, target)]).items()
+            for name, tensor in tensors.items()
         }
     return tensors
+
+
+def _split(state: dict[str, Tensor], parts: Mapping[str, Sequence[str]]) -> dict[str, Tensor]:
+    """Return the tensors with some as equal pieces, each under a name of its own."""
+    for whole, pieces in parts.items():
+        for name in [name for name in state if whole in name]:
+            rows = state.pop(name).chunk(len(pieces))
+            state |= {name.replace(whole, p): row for p, row in zip(pieces, rows, strict=False)}
+    return state
 
 
 def _joined(state: dict[str, Tensor], parts: Mapping[str, Sequence[str]]) -> dict[str, Tensor]:
@@ -204,16 +243,14 @@ def _card(entry: object, place: str) -> Card:
     try:
         if not isinstance(entry, Mapping):
             raise TypeError(f"a card is a mapping, found {type(entry).__name__}")
-        unknown, missing = (
-            sorted(map(str, set(entry) - names)),
-            [n for n in needed if n not in entry],
-        )
+        unknown = sorted(map(str, set(entry) - names))
+        missing = [name for name in needed if name not in entry]
         if unknown or missing:
             raise ValueError(f"unknown entries {unknown}, missing entries {missing}")
         card = Card(**entry)
         if not card.tensors or card.fake not in (0, 1) or card.aggregation not in RULES:
             raise ValueError("tensors must name one, fake is 0 or 1, aggregation is a known rule")
-        for pattern in (*card.unused, *(rule[0] for rule in card.rename)):
+        for pattern in (*card.unused, *card.scale, *(rule[0] for rule in card.rename)):
             re.compile(pattern)
         recipe_from_dict(card.recipe)
         options_from_dict(dict(card.preprocess))

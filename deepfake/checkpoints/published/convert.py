@@ -1,25 +1,10 @@
-"""Rename published tensors and load them, leaving none out."""
+"""Turn published tensors into ours and load them, leaving none out."""
 
-import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping
 
-import torch
 from torch import Tensor, nn
 
 from deepfake.errors import CheckpointError
-
-UNSHRUNK = 4096  # a crop_size: published code resizes a crop once, to the network's size
-
-
-def rename(state: Mapping[str, Tensor], rules: Sequence[tuple[str, str]]) -> dict[str, Tensor]:
-    """Return the tensors under new names: each (pattern, replacement) is applied in turn."""
-    renamed = {}
-    for old, tensor in state.items():
-        name = old
-        for pattern, replacement in rules:
-            name = re.sub(pattern, replacement, name)
-        renamed[name] = tensor
-    return renamed
 
 
 def fake_minus_real(columns: Tensor, *, fake: int) -> Tensor:
@@ -31,19 +16,6 @@ def fake_minus_real(columns: Tensor, *, fake: int) -> Tensor:
     """
     difference = columns[fake].double() - columns[1 - fake].double()
     return difference.to(columns.dtype)[None]
-
-
-def split_qkv(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors with each `to_qkv` as `query` and `key_value`."""
-    split = {}
-    for name, tensor in state.items():
-        if ".to_qkv." in name:
-            query, key, value = tensor.chunk(3)
-            split[name.replace("to_qkv", "query")] = query
-            split[name.replace("to_qkv", "key_value")] = torch.cat([key, value])
-        else:
-            split[name] = tensor
-    return split
 
 
 def fold_residuals(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -63,27 +35,20 @@ def fold_residuals(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return folded
 
 
-def load_strictly(
-    network: nn.Module,
-    state: Mapping[str, Tensor],
-    *,
-    family: str,
-    unused: Collection[str] = (),
-) -> None:
+def load_strictly(network: nn.Module, state: Mapping[str, Tensor], *, family: str) -> None:
     """Put the tensors into the network and set it to eval mode.
 
     Args:
         network: Takes the tensors.
         state: Tensors by the network's own names.
         family: Name of the published network, for messages.
-        unused: Names that the file may hold and the network has no place for.
 
     Raises:
         CheckpointError: A tensor is missing, unknown or of another shape; the message names it.
     """
     own = network.state_dict()
     missing = [name for name in own if name not in state]
-    unknown = [name for name in state if name not in own and name not in unused]
+    unknown = [name for name in state if name not in own]
     if missing or unknown:
         problems = [f"{len(missing)} missing ({missing[0]})"] if missing else []
         problems += [f"{len(unknown)} unknown ({unknown[0]})"] if unknown else []

@@ -8,15 +8,7 @@ from typing import Any, cast
 
 from torch import Tensor
 
-from deepfake.checkpoints.published import (
-    cmt,
-    convit,
-    cross_efficient_vit,
-    cvit,
-    efficient_vit,
-    mesonet,
-    polimi,
-)
+from deepfake.checkpoints.published import mesonet
 from deepfake.checkpoints.published.base import PublishedModel
 from deepfake.checkpoints.published.card import all_cards, known_cards
 from deepfake.checkpoints.tensors import read_tensors
@@ -24,16 +16,8 @@ from deepfake.errors import CheckpointError
 from preprocessing.options import options_from_dict
 from preprocessing.types import PreprocessOptions
 
-# Each has `matches(state)` and `load(state)`. The first that matches wins.
-FAMILIES: tuple[ModuleType, ...] = (
-    efficient_vit,
-    cross_efficient_vit,
-    convit,
-    cmt,
-    polimi,
-    cvit,
-    mesonet,
-)
+# What no card can say. Each has `matches(state)` and `load(state)`, and comes behind the cards.
+FAMILIES: tuple[ModuleType, ...] = (mesonet,)
 
 CONTAINERS = ("state_dict", "model_state_dict", "model", "net", "network")
 AVERAGED = ("state_dict_ema", "ema_state_dict", "model_ema", "ema_model", "ema")
@@ -85,11 +69,9 @@ def published_crops(family: str) -> PreprocessOptions:
     Raises:
         CheckpointError: There is no such family.
     """
-    modules = (efficient_vit, polimi, cvit, mesonet)
-    known: dict[str, PreprocessOptions] = {
-        module.__name__.rpartition(".")[2]: module.PREPROCESS for module in modules
-    }
+    known = {"mesonet": mesonet.PREPROCESS}
     known |= {card.name: options_from_dict(dict(card.preprocess)) for card in known_cards()}
+    known["polimi"] = known["polimi_efficientnet_b4"]  # both of its networks cut alike
     if family not in known:
         near = [name for name in known if family in name]
         near = near or difflib.get_close_matches(family, known, n=3)

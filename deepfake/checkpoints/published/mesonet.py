@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from deepfake.checkpoints.published.base import PublishedModel
-from deepfake.checkpoints.published.convert import UNSHRUNK, load_strictly
+from deepfake.checkpoints.published.convert import load_strictly
 from deepfake.errors import CheckpointError
 from deepfake.models.mesonet import Meso4, MesoInception4
 from deepfake.recipe import InputRecipe
 from preprocessing.types import PreprocessOptions
 
-PREPROCESS = PreprocessOptions(margin=0.15, crop="aligned", crop_size=UNSHRUNK)
+PREPROCESS = PreprocessOptions(margin=0.15, crop="aligned", crop_size=4096)  # resized once only
 NAME = re.compile(r"^(?:.*/)?(conv2d|batch_normalization|dense)(?:_(\d+))?/(\w+):0$")
 KINDS = {"kernel": "weight", "gamma": "weight", "beta": "bias", "bias": "bias"}
 STATISTICS = {"moving_mean": "running_mean", "moving_variance": "running_var"}

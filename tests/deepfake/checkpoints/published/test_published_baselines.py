@@ -1,6 +1,7 @@
 """Published baselines give the published logits, and bring the published recipe."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -11,9 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from deepfake.aggregation import by_name
-from deepfake.checkpoints.published import polimi
 from deepfake.checkpoints.published.base import PublishedModel
-from deepfake.checkpoints.published.card import known_cards
+from deepfake.checkpoints.published.card import Card, known_cards
 from deepfake.checkpoints.published.convert import fake_minus_real
 from deepfake.checkpoints.published.load import load_published
 from deepfake.errors import CheckpointError
@@ -106,7 +106,10 @@ def test_the_challenge_winner_and_deepware_share_the_network(reference: Read) ->
 @pytest.mark.parametrize("name", ["polimi_efficientnet_b4", "polimi_efficientnet_autoatt_b4"])
 def test_nominal_padding_is_that_of_the_newer_backbone(name: str, reference: Read) -> None:
     published = reference(name)
-    model = polimi.load(published.state(), padding="nominal")
+    (card,) = [card for card in known_cards() if card.name == name]
+    arguments = {**card.network["init_args"], "padding": "nominal"}  # as a user's card may have it
+    newer: Card = replace(card, network={**card.network, "init_args": arguments})
+    model = newer.load(published.state())
     published.check(scored(model, published.images()))
 
 
@@ -141,9 +144,9 @@ def test_similar_networks_are_told_apart_by_prefix_and_head() -> None:
         "selimsef_b7": winner,
         "sbi_efficientnet_b4": sbi | {"net._fc.weight": torch.zeros(2, 1792)},
         "deepfakebench_efficientnet_b4": state("backbone.efficientnet._conv_stem.weight"),
-        "polimi": state("efficientnet._conv_stem.weight", "classifier.weight"),
+        "polimi_efficientnet_b4": state("efficientnet._conv_stem.weight", "classifier.weight"),
     }
-    families = {card.name: card.matches for card in known_cards()} | {"polimi": polimi.matches}
+    families = {card.name: card.matches for card in known_cards()}
     for name, tensors in candidates.items():
         assert [family for family, matches in families.items() if matches(tensors)] == [name]
 

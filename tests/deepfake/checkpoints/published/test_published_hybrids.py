@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from deepfake.aggregation import by_name
-from deepfake.checkpoints.published import efficient_vit
 from deepfake.checkpoints.published.base import PublishedModel
-from deepfake.checkpoints.published.load import load_published
+from deepfake.checkpoints.published.card import known_cards
+from deepfake.checkpoints.published.load import load_published, published_crops
 from deepfake.errors import CheckpointError
 from deepfake.models.convit import GatedPositionalAttention
 
@@ -110,10 +110,10 @@ def test_efficient_vit_brings_its_recipe_and_names_what_is_wrong(reference: Read
     shapes: Any = reference("efficient_vit").contents["state_dict"]
     with torch.device("meta"):
         state = {name: torch.empty(shape) for name, shape in shapes}
-    assert efficient_vit.matches(state)
-    recipe = efficient_vit.RECIPE
-    assert (recipe.colour, recipe.values, recipe.image_size) == ("BGR", "byte", 224)
-    assert efficient_vit.PREPROCESS.thresholds == (0.85, 0.95, 0.95)
+    (card,) = [card for card in known_cards() if card.name == "efficient_vit"]
+    assert card.matches(state)
+    assert (card.recipe["colour"], card.recipe["values"]) == ("BGR", "byte")
+    assert published_crops("efficient_vit").thresholds == (0.85, 0.95, 0.95)
     with pytest.raises(CheckpointError, match=r"1 missing \(head\.2\.bias\)"):
         load_published({name: t for name, t in state.items() if name != "mlp_head.2.bias"})
     with pytest.raises(CheckpointError, match=r"1 unknown \(surprise\)"):
