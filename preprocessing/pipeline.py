@@ -154,17 +154,16 @@ def extract_faces(
             f"{path.name}: none of {report.wanted} frames could be decoded "
             f"({report.corrupt} damaged, {report.errors} decoder errors)"
         )
-    tracks = link(looks.seen, looks.describe if options.crop == "square" else None)
-    tracks, left_out = _keep_people(tracks, looks.seen, most=limits.tracks)
-    faces_seen = {id(face.detection): face for frame in looks.seen for face in frame.faces}
+    people = link(looks.seen, describe if options.crop == "square" else None)
+    people, left_out = _keep_people(people, looks.seen, most=limits.tracks)
     tracks = tuple(
-        replace(track, still=is_still([faces_seen[id(d)] for d in track.detections]))
-        for track in tracks
+        Track(number, tuple(face.detection for face in person), is_still(person))
+        for number, person in enumerate(people)
     )
     faces = tuple(
-        Face(track.id, detection, *looks.crops[id(detection)])
-        for track in tracks
-        for detection in track.detections
+        Face(number, face.detection, face.crop, face.region)
+        for number, person in enumerate(people)
+        for face in person
     )
     return Extraction(
         info,
@@ -210,18 +209,28 @@ def crop_known(
     faces = []
     for frame in read_frames(path, index, sorted(wanted), report, limits, device):
         for number, detection in wanted[frame.index]:
-            crop = crop_face(
-                frame.image,
-                detection,
-                margin=options.margin,
-                shape=options.crop,
-                max_size=options.crop_size,
-            )
-            faces.append(Face(number, detection, *crop))
+            faces.append(Face(number, detection, *_cut(frame.image, detection, options)))
     if wanted and report.read == 0:
         raise VideoError(f"{path.name}: none of {report.wanted} frames could be decoded")
     faces.sort(key=lambda face: (face.track, face.detection.frame))
     return Extraction(index.info, report, tuple(tracks), tuple(faces))
+
+
+def _cut(image: Image, detection: Detection, options: PreprocessOptions) -> tuple[Image, Box]:
+    return crop_face(
+        image, detection, margin=options.margin, shape=options.crop, max_size=options.crop_size
+    )
+
+
+def describe(face: SeenFace) -> NDArray[np.float64] | None:
+    """Return who a face is, from its square crop; None where nothing can tell."""
+    tell = recogniser()
+    if tell is None:
+        return None
+    x0, y0, x1, y1 = face.region
+    scale = np.array([face.crop.shape[1] / (x1 - x0), face.crop.shape[0] / (y1 - y0)])
+    points = (face.detection.landmarks - np.array([x0, y0])) * scale
+    return tell(face.crop, points.astype(np.float32))
 
 
 @dataclass
@@ -229,7 +238,6 @@ class _Looks:
     """What is seen of a video so far; only crops are kept of its frames."""
 
     seen: list[SeenFrame] = field(default_factory=list)
-    crops: dict[int, tuple[Image, Box]] = field(default_factory=dict)
     rejected: Counter[str] = field(default_factory=Counter)
     cuts: list[float] = field(default_factory=list)
     sizes: dict[int, tuple[int, int]] = field(default_factory=dict)
@@ -264,23 +272,13 @@ class _Looks:
                 self.cuts.append(between[-1])
                 return
 
-    def describe(self, detection: Detection) -> NDArray[np.float64] | None:
-        """Return who a face is, from its square crop; None where nothing can tell."""
-        tell = recogniser()
-        if tell is None:
-            return None
-        image, (x0, y0, x1, y1) = self.crops[id(detection)]
-        scale = np.array([image.shape[1] / (x1 - x0), image.shape[0] / (y1 - y0)])
-        points = (detection.landmarks - np.array([x0, y0])) * scale
-        return tell(image, points.astype(np.float32))
-
     def thin(self) -> None:
-        """Let every second frame go."""
-        self.seen, self.stride = _every_second(self.seen), 2 * self.stride
-        self.crops = {
-            id(f.detection): self.crops[id(f.detection)] for s in self.seen for f in s.faces
-        }
-        self.held = sum(crop.nbytes for crop, _ in self.crops.values())
+        """Let every second frame go; a cut at one counts at the next."""
+        cuts = [False, *(frame.cut for frame in self.seen)]
+        kept = zip(self.seen[::2], cuts[::2], strict=False)
+        self.seen = [replace(frame, cut=frame.cut or before) for frame, before in kept]
+        self.stride *= 2
+        self.held = sum(face.crop.nbytes for frame in self.seen for face in frame.faces)
 
 
 def _look_at(
@@ -303,31 +301,15 @@ def _look_at(
             continue
         frame, faces = shot.frame, []
         for detection in _accept(frame, sight.faces, options, looks.rejected, limits.faces):
-            crop, region = crop_face(
-                frame.image,
-                detection,
-                margin=options.margin,
-                shape=options.crop,
-                max_size=options.crop_size,
-            )
+            crop, region = _cut(frame.image, detection, options)
             crop = crop if shrink is None else shrink(crop)
-            looks.crops[id(detection)] = (crop, region)
             looks.held += crop.nbytes
-            faces.append(SeenFace(detection, look_of(frame.image, detection)))
+            faces.append(SeenFace(detection, look_of(frame.image, detection), crop, region))
         looks.seen.append(SeenFrame(frame.time_s, faces, cut))
         cut = False
         while looks.held > max_bytes and len(looks.seen) > 1:
             looks.thin()
     return looks
-
-
-def _every_second(seen: Sequence[SeenFrame]) -> list[SeenFrame]:
-    """Let every second frame go; a cut at one counts at the next."""
-    return [
-        SeenFrame(frame.time_s, frame.faces, frame.cut or (k > 0 and seen[k - 1].cut))
-        for k, frame in enumerate(seen)
-        if k % 2 == 0
-    ]
 
 
 def _accept(
@@ -365,9 +347,9 @@ def _brightness(image: Image, box: Box) -> float:
 
 
 def _keep_people(
-    tracks: Sequence[Track], seen: Sequence[SeenFrame], *, most: int
-) -> tuple[tuple[Track, ...], Counter[str]]:
-    """Leave out tracks too short to be a person, unless there is no other; number the rest.
+    people: Sequence[list[SeenFace]], seen: Sequence[SeenFrame], *, most: int
+) -> tuple[list[list[SeenFace]], Counter[str]]:
+    """Leave out tracks too short to be a person, unless there is no other.
 
     Where a scene has fewer frames than a person needs faces, one in all of them will do.
     """
@@ -375,23 +357,19 @@ def _keep_people(
     times = np.array([frame.time_s for frame in seen])
     frames = np.bincount(scenes) if len(seen) else scenes
 
-    def enough(track: Track) -> bool:
-        places = np.searchsorted(times, [detection.time_s for detection in track.detections])
+    def enough(person: Sequence[SeenFace]) -> bool:
+        places = np.searchsorted(times, [face.detection.time_s for face in person])
         counts = np.bincount(scenes[places], minlength=len(frames))
         return bool((counts >= np.minimum(frames, MIN_FACES))[counts > 0].any())
 
-    longest = max((len(track.detections) for track in tracks), default=0)
-    least = min(longest, MIN_FACES)
-    kept = [t for t in tracks if len(t.detections) >= least or enough(t)]
+    least = min(MIN_FACES, max(map(len, people), default=0))
+    kept = [person for person in people if len(person) >= least or enough(person)]
     left_out: Counter[str] = Counter()
-    if short := _faces(tracks) - _faces(kept):
+    if short := sum(map(len, people)) - sum(map(len, kept)):
         left_out["track too short"] = short
     if len(kept) > most:
-        best = sorted(kept, key=lambda track: (-len(track.detections), track.id))[:most]
-        left_out[f"more than {most} people"] = _faces(kept) - _faces(best)
-        kept = sorted(best, key=lambda track: track.id)
-    return tuple(Track(n, track.detections) for n, track in enumerate(kept)), left_out
-
-
-def _faces(tracks: Sequence[Track]) -> int:
-    return sum(len(track.detections) for track in tracks)
+        longest = sorted(range(len(kept)), key=lambda k: -len(kept[k]))[:most]
+        best = [kept[k] for k in sorted(longest)]
+        left_out[f"more than {most} people"] = sum(map(len, kept)) - sum(map(len, best))
+        kept = best
+    return kept, left_out

@@ -55,6 +55,7 @@ SCHEMA = pa.schema(
     ],
     metadata={VERSION_KEY: str(VERSION).encode()},
 )
+SCHEMA_NAMES = frozenset(SCHEMA.names)
 
 
 @dataclass(frozen=True)
@@ -133,25 +134,12 @@ class VideoRecord:
 
     def crops(self, folder: str) -> Iterator[FaceCrop]:
         """Yield the manifest's rows; `folder` is the video's, relative to the manifest's."""
+        shared = vars(self.video).keys() & SCHEMA_NAMES - {"path"}
+        known = {name: getattr(self.video, name) for name in shared}
         for face in self.faces:
-            yield FaceCrop(
-                path=f"{folder}/{face.file}",
-                video=self.key,
-                track=face.track,
-                frame=face.frame,
-                time_s=face.time_s,
-                box=face.box,  # type: ignore[arg-type]
-                score=face.score,
-                landmarks=np.asarray(face.landmarks, dtype=np.float32).reshape(5, 2),
-                crop_box=face.crop_box,  # type: ignore[arg-type]
-                label=self.video.label,
-                identities=self.video.identities,
-                source=self.video.source,
-                method=self.video.method,
-                compression=self.video.compression,
-                dataset=self.video.dataset,
-                split=self.video.split,
-            )
+            row = {**vars(face), "landmarks": face.detection.landmarks}
+            file = row.pop("file")
+            yield FaceCrop(f"{folder}/{file}", self.key, **row, **known)
 
 
 def _face_row(content: dict[str, Any]) -> FaceRow:
@@ -172,14 +160,19 @@ def _face_row(content: dict[str, Any]) -> FaceRow:
     return row
 
 
+def write_through(path: Path, data: bytes) -> None:
+    """Write a file down to the disk."""
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a file so that it is either the old or the new one, even where power fails."""
     temporary = path.with_name(f".{path.name}.tmp")
     try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        write_through(temporary, data)
         temporary.replace(path)
     except OSError:
         temporary.unlink(missing_ok=True)  # it may be all that fills the disk

@@ -24,6 +24,7 @@ from preprocessing.crops.manifest import (
     write_atomically,
     write_failures,
     write_manifest,
+    write_through,
 )
 from preprocessing.errors import ManifestError
 from preprocessing.pipeline import Extraction
@@ -155,12 +156,10 @@ def is_done(folder: Path, video: Video) -> bool:
 
 def named(video: Video) -> Video:
     """Return the video under names that any file can hold: undecodable bytes are escaped."""
+    names = ("name", "dataset", "method", "compression")
     return replace(
         video,
-        name=_text(video.name),
-        dataset=_text(video.dataset),
-        method=_text(video.method),
-        compression=_text(video.compression),
+        **{name: _text(getattr(video, name)) for name in names},  # type: ignore[arg-type]
         source=None if video.source is None else _text(video.source),
         identities=tuple(map(_text, video.identities)),
     )
@@ -204,10 +203,17 @@ def store(folder: Path, video: Video, extraction: Extraction, options: Preproces
         rows = []
         for face in extraction.faces:
             name = f"track{face.track:02}_frame{face.detection.frame:06}.{options.image_format}"
-            _write(temporary / name, encode_image(face.image, options.image_format))
+            write_through(temporary / name, encode_image(face.image, options.image_format))
             rows.append(_row(face, name))
-        record = _record(video, extraction, rows)
-        _write(temporary / RECORD, record.to_json().encode())
+        record = VideoRecord(
+            key=video.key,
+            video=_portable(video),
+            info=extraction.info,
+            **vars(extraction.report),
+            rejected=dict(sorted(extraction.rejected.items())),
+            faces=tuple(rows),
+        )
+        write_through(temporary / RECORD, record.to_json().encode())
         target.parent.mkdir(parents=True, exist_ok=True)
         _sync_folder(temporary)
         if (target / RECORD).exists():  # another worker was as quick, with the same result
@@ -218,13 +224,6 @@ def store(folder: Path, video: Video, extraction: Extraction, options: Preproces
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return len(rows)
-
-
-def _write(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _sync_folder(path: Path) -> None:
@@ -246,21 +245,6 @@ def _row(face: Face, name: str) -> FaceRow:
         score=round(float(found.score), 5),
         landmarks=tuple(round(float(value), 2) for value in found.landmarks.ravel()),
         crop_box=tuple(float(edge) for edge in face.crop_box),
-    )
-
-
-def _record(video: Video, extraction: Extraction, rows: Sequence[FaceRow]) -> VideoRecord:
-    report = extraction.report
-    return VideoRecord(
-        key=video.key,
-        video=_portable(video),
-        info=extraction.info,
-        wanted=report.wanted,
-        read=report.read,
-        corrupt=report.corrupt,
-        errors=report.errors,
-        rejected=dict(sorted(extraction.rejected.items())),
-        faces=tuple(rows),
     )
 
 

@@ -84,16 +84,3 @@ def square(boxes: Boxes) -> Boxes:
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
     squares: Boxes = np.concatenate([centres - half, centres + half], 1)
     return squares
-
-
-def pad(boxes: Boxes, margin: float) -> Boxes:
-    """Return boxes (N, 4) widened on each side by a fraction of their width and height."""
-    grow = (boxes[:, 2:] - boxes[:, :2]) * margin
-    padded: Boxes = np.concatenate([boxes[:, :2] - grow, boxes[:, 2:] + grow], 1)
-    return padded
-
-
-def clip(boxes: Boxes, *, height: int, width: int) -> Boxes:
-    """Return the parts (N, 4) of the boxes inside an image of that size, in pixels."""
-    limits = np.array([width, height, width, height], dtype=boxes.dtype)
-    return np.clip(boxes, 0, limits)

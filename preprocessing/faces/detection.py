@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
+from preprocessing.faces.boxes import Boxes
 from preprocessing.types import Box, Detection, Image
 
 
@@ -25,3 +26,9 @@ class FaceFollower(FaceDetector, Protocol):
     def follow(self, image: Image, expected: Sequence[Box]) -> list[Detection]:
         """Return the faces of an image (H, W, 3) as `detect` does, small ones near boxes only."""
         ...
+
+
+def detections(frame: int, boxes: Boxes, scores: Boxes, landmarks: Boxes) -> list[Detection]:
+    """Return boxes (N, 4), probabilities (N,) and landmarks (N, 5, 2) as values, the time as 0."""
+    rows = zip(boxes.tolist(), scores.tolist(), landmarks, strict=True)
+    return [Detection(frame, 0.0, (x0, y0, x1, y1), s, p) for (x0, y0, x1, y1), s, p in rows]

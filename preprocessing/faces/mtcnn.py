@@ -10,6 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from preprocessing.faces.boxes import Boxes, area, nms, square
+from preprocessing.faces.detection import detections
 from preprocessing.faces.mtcnn_networks import Network, probability
 from preprocessing.faces.mtcnn_pyramid import (
     STRIDE,
@@ -93,21 +94,8 @@ class MTCNN:
         table = SumTable(image)
         boxes = self._refine(table, self._propose(table, expected))
         boxes, scores, landmarks = self._finish(table, boxes)
-        return [
-            Detection(
-                frame=frame,
-                time_s=0.0,
-                box=(
-                    float(boxes[i, 0]),
-                    float(boxes[i, 1]),
-                    float(boxes[i, 2]),
-                    float(boxes[i, 3]),
-                ),
-                score=float(scores[i]),
-                landmarks=landmarks[i],
-            )
-            for i in np.argsort(-area(boxes), kind="stable")
-        ]
+        order = np.argsort(-area(boxes), kind="stable")
+        return detections(frame, boxes[order], scores[order], landmarks[order])
 
     def _propose(self, table: SumTable, expected: Floats | None) -> Floats:
         """Return the squares (N, 4) that the first network takes for faces."""

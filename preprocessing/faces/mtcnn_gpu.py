@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from preprocessing.faces.detection import detections
 from preprocessing.faces.mtcnn import FACTOR, default_min_face_size
 from preprocessing.types import Detection, Image
 
@@ -47,7 +48,9 @@ class BatchedMTCNN:
         for (height, width), numbers in sizes.items():
             size = self.min_face_size or default_min_face_size(height, width, FACTOR)
             faces = self._detect(np.stack([images[number] for number in numbers]), size)
-            found |= {n: _detections(n, *face) for n, face in zip(numbers, faces, strict=True)}
+            for number, face in zip(numbers, faces, strict=True):
+                parts = (np.asarray(part, np.float32) for part in face)
+                found[number] = [] if face[0] is None else detections(number, *parts)
         return [found[number] for number in range(len(images))]
 
     def _detect(self, images: Image, min_face_size: float) -> list[tuple[Any, Any, Any]]:
@@ -57,14 +60,3 @@ class BatchedMTCNN:
         self._mtcnn.min_face_size = min_face_size
         with torch.backends.cudnn.flags(allow_tf32=False):
             return list(zip(*self._mtcnn.detect(images, landmarks=True), strict=True))
-
-
-def _detections(frame: int, boxes: Any, scores: Any, landmarks: Any) -> list[Detection]:  # noqa: ANN401
-    if boxes is None:
-        return []
-    return [
-        Detection(frame, 0.0, (float(x0), float(y0), float(x1), float(y1)), float(score), points)
-        for (x0, y0, x1, y1), score, points in zip(
-            boxes, scores, np.asarray(landmarks, np.float32), strict=True
-        )
-    ]

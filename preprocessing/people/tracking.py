@@ -9,12 +9,13 @@ track would.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from preprocessing.types import Detection, Track
+from preprocessing.types import Box, Detection, Image
 
 NEAR = 0.8  # face sizes that a face moves between two frames while any look will do
 FAR = 2.5  # and at most
@@ -35,10 +36,12 @@ IMPOSSIBLE = 1000.0  # a cost above all the others of a frame together
 
 @dataclass(frozen=True, eq=False)
 class SeenFace:
-    """A detection and how it looks (a unit vector from `look_of`)."""
+    """A detection, how it looks (a unit vector from `look_of`), and its crop with its region."""
 
     detection: Detection
     look: NDArray[np.float32]
+    crop: Image
+    region: Box
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,11 +74,11 @@ class _Piece:
         return self.faces[-1]
 
 
-Describe = Callable[[Detection], NDArray[np.float64] | None]
+Describe = Callable[[SeenFace], NDArray[np.float64] | None]
 
 
-def link(frames: Sequence[SeenFrame], describe: Describe | None = None) -> tuple[Track, ...]:
-    """Link faces of increasing frames into tracks, numbered by first appearance.
+def link(frames: Sequence[SeenFrame], describe: Describe | None = None) -> list[list[SeenFace]]:
+    """Link faces of increasing frames; return those of each person, by first appearance.
 
     Args:
         frames: What was seen.
@@ -84,12 +87,9 @@ def link(frames: Sequence[SeenFrame], describe: Describe | None = None) -> tuple
     """
     pieces = _join(_link_scenes(frames), _likeness, SAME_PERSON)
     if describe is not None and len(pieces) > 1:
-        pieces = _join(pieces, _Described(describe).likeness, -SAME_DESCRIPTION)
-    pieces.sort(key=lambda piece: (piece.faces[0].detection.frame, piece.faces[0].detection.box))
-    return tuple(
-        Track(number, tuple(face.detection for face in piece.faces))
-        for number, piece in enumerate(pieces)
-    )
+        pieces = _join(pieces, _described(describe), -SAME_DESCRIPTION)
+    people = [piece.faces for piece in pieces]
+    return sorted(people, key=lambda faces: (faces[0].detection.frame, faces[0].detection.box))
 
 
 def _link_scenes(frames: Sequence[SeenFrame]) -> list[_Piece]:
@@ -192,32 +192,22 @@ def _likeness(a: _Piece, b: _Piece) -> float:
     return float(alike.max(axis=int(len(looks_a) <= len(looks_b))).mean())
 
 
-class _Described:
-    """Compares pieces by descriptions of a few of their faces, each made once.
+def _described(describe: Describe) -> Callable[[_Piece, _Piece], float]:
+    """Return what compares pieces by descriptions of a few of their faces, each made once."""
+    known = cache(describe)
 
-    Args:
-        describe: See `link`.
-    """
+    def some(piece: _Piece) -> list[NDArray[np.float64]]:
+        count = len(piece.faces)
+        chosen = np.linspace(0, count - 1, min(DESCRIBED, count)).round().astype(int)
+        found = [known(piece.faces[k]) for k in chosen]
+        return [description for description in found if description is not None]
 
-    def __init__(self, describe: Describe) -> None:
-        self._describe = describe
-        self._known: dict[int, NDArray[np.float64] | None] = {}
-
-    def likeness(self, a: _Piece, b: _Piece) -> float:
+    def likeness(a: _Piece, b: _Piece) -> float:
         """Return the mean distance between their faces, negative; -inf where one has too few."""
-        of_a, of_b = self._some(a), self._some(b)
+        of_a, of_b = some(a), some(b)
         if min(len(of_a), len(of_b)) < ENOUGH:
             return -np.inf
         apart = np.stack(of_a)[:, None] - np.stack(of_b)[None]
         return -float(np.linalg.norm(apart, axis=2).mean())
 
-    def _some(self, piece: _Piece) -> list[NDArray[np.float64]]:
-        count = len(piece.faces)
-        chosen = np.linspace(0, count - 1, min(DESCRIBED, count)).round().astype(int)
-        found = [self._of(piece.faces[k].detection) for k in chosen]
-        return [description for description in found if description is not None]
-
-    def _of(self, detection: Detection) -> NDArray[np.float64] | None:
-        if id(detection) not in self._known:
-            self._known[id(detection)] = self._describe(detection)
-        return self._known[id(detection)]
+    return likeness

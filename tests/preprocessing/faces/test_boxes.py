@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from preprocessing.faces.boxes import area, clip, intersection, iou, nms, pad, square
+from preprocessing.faces.boxes import area, intersection, iou, nms, square
 
 Floats = NDArray[np.float64]
 
@@ -57,7 +57,7 @@ def test_no_boxes() -> None:
     none = np.zeros((0, 4))
     assert iou(none, np.zeros((3, 4))).shape == (0, 3)
     assert nms(none, np.zeros(0), 0.5).shape == (0,)
-    assert square(none).shape == pad(none, 0.3).shape == clip(none, height=5, width=5).shape
+    assert square(none).shape == (0, 4)
 
 
 @pytest.mark.parametrize("threshold", [0.3, 0.5, 0.7])
@@ -101,20 +101,3 @@ def test_square_keeps_centre_and_longer_side(array: Floats) -> None:
     np.testing.assert_allclose(sides[:, 0], (array[:, 2:] - array[:, :2]).max(1))
     np.testing.assert_allclose(squares[:, :2] + squares[:, 2:], array[:, :2] + array[:, 2:])
     np.testing.assert_allclose(intersection(array, squares).diagonal(), area(array))
-
-
-@given(boxes(), st.floats(0, 2))
-def test_pad_grows_each_side_by_the_margin(array: Floats, margin: float) -> None:
-    padded = pad(array, margin)
-    sides = array[:, 2:] - array[:, :2]
-    np.testing.assert_allclose(padded[:, 2:] - padded[:, :2], sides * (1 + 2 * margin))
-    np.testing.assert_allclose(padded[:, :2] + padded[:, 2:], array[:, :2] + array[:, 2:])
-
-
-@given(boxes(), st.integers(1, 100), st.integers(1, 100))
-def test_clip_is_the_intersection_with_the_image(array: Floats, height: int, width: int) -> None:
-    clipped = clip(array, height=height, width=width)
-    image = np.array([[0.0, 0, width, height]])
-    np.testing.assert_allclose(area(clipped), intersection(array, image)[:, 0])
-    assert (clipped >= 0).all()
-    assert (clipped <= [width, height, width, height]).all()

@@ -13,27 +13,31 @@ ANNA, BEN = np.eye(2, 8, dtype=np.float32)
 def face(frame: int, x: float, look: NDArray[np.float32], *, size: float = 50) -> SeenFace:
     landmarks = np.zeros((5, 2), dtype=np.float32)
     box = (x, 10.0, x + size, 10.0 + size)
-    return SeenFace(Detection(frame, frame / 25, box, 0.99, landmarks), look)
+    crop = np.zeros((1, 1, 3), dtype=np.uint8)
+    return SeenFace(Detection(frame, frame / 25, box, 0.99, landmarks), look, crop, box)
 
 
 def tracks_of(frames: list[SeenFrame]) -> list[list[int]]:
-    return [[d.frame for d in track.detections] for track in link(frames)]
+    return [[face.detection.frame for face in person] for person in link(frames)]
+
+
+def lefts(person: list[SeenFace]) -> list[float]:
+    return [face.detection.box[0] for face in person]
 
 
 def test_two_people_side_by_side() -> None:
     frames = [SeenFrame(k / 25, [face(k, 10, ANNA), face(k, 200, BEN)]) for k in range(5)]
     assert tracks_of(frames) == [[0, 1, 2, 3, 4], [0, 1, 2, 3, 4]]
     first, second = link(frames)
-    assert first.detections[0].box[0] == 10
-    assert second.detections[0].box[0] == 200
+    assert (lefts(first)[0], lefts(second)[0]) == (10, 200)
 
 
 def test_two_people_who_cross_are_told_apart_by_look() -> None:
     xs = [(0, 120), (30, 90), (60, 60), (90, 30), (120, 0)]
     frames = [SeenFrame(k / 25, [face(k, a, ANNA), face(k, b, BEN)]) for k, (a, b) in enumerate(xs)]
     anna, ben = link(frames)
-    assert [d.box[0] for d in anna.detections] == [0, 30, 60, 90, 120]
-    assert [d.box[0] for d in ben.detections] == [120, 90, 60, 30, 0]
+    assert lefts(anna) == [0, 30, 60, 90, 120]
+    assert lefts(ben) == [120, 90, 60, 30, 0]
 
 
 def test_someone_else_in_the_same_place_is_another_track() -> None:
@@ -53,13 +57,15 @@ def test_pieces_that_look_different_are_joined_by_who_they_are() -> None:
     before = [SeenFrame(k / 25, [face(k, 10, ANNA), face(k, 200, ANNA)]) for k in range(3)]
     after = [SeenFrame(k / 25, [face(k, 10, BEN)], cut=k == 3) for k in range(3, 6)]
 
-    def describe(detection: Detection) -> NDArray[np.float64]:
-        return np.array([0.6 if detection.frame > 2 else float(detection.box[0] == 200), 0.0])
+    def describe(face: SeenFace) -> NDArray[np.float64]:
+        found = face.detection
+        return np.array([0.6 if found.frame > 2 else float(found.box[0] == 200), 0.0])
 
     assert len(link(before + after)) == 3
     left, right = link(before + after, describe)
-    assert [d.frame for d in left.detections] == [0, 1, 2]
-    assert [d.frame for d in right.detections] == [0, 1, 2, 3, 4, 5]  # 0.4 away, the other 0.6
+    assert [face.detection.frame for face in left] == [0, 1, 2]
+    # 0.4 away, the other 0.6
+    assert [face.detection.frame for face in right] == [0, 1, 2, 3, 4, 5]
     assert len(link(before + after, lambda _: None)) == 3
     assert len(link(before + after[:2], describe)) == 3  # two faces say too little
 
@@ -70,8 +76,8 @@ def test_a_gap_of_missed_frames_is_bridged() -> None:
 
 
 def test_no_faces_no_tracks() -> None:
-    assert link([]) == ()
-    assert link([SeenFrame(0.0, [])]) == ()
+    assert link([]) == []
+    assert link([SeenFrame(0.0, [])]) == []
 
 
 @settings(max_examples=40, deadline=None)
@@ -83,14 +89,13 @@ def test_every_face_is_in_one_track_and_no_track_has_two_of_a_frame(data: st.Dat
         looks = [data.draw(st.sampled_from([ANNA, BEN])) for _ in xs]
         faces = [face(k, x, look) for x, look in zip(xs, looks, strict=True)]
         frames.append(SeenFrame(k / 25, faces, cut=data.draw(st.booleans())))
-    tracks = link(frames)
-    linked = [id(d) for track in tracks for d in track.detections]
-    seen = [id(f.detection) for frame in frames for f in frame.faces]
+    people = link(frames)
+    linked = [id(face) for person in people for face in person]
+    seen = [id(face) for frame in frames for face in frame.faces]
     assert sorted(linked) == sorted(seen)
-    for track in tracks:
-        numbers = [d.frame for d in track.detections]
+    for person in people:
+        numbers = [face.detection.frame for face in person]
         assert numbers == sorted(set(numbers))
-    assert [track.id for track in tracks] == list(range(len(tracks)))
 
 
 def test_frames_that_lie_far_apart_do_not_break_a_track_beside_dense_ones() -> None:
