@@ -14,11 +14,9 @@ import numpy as np
 
 from deepfake.aggregation import mean_logit
 from deepfake.calibration import Calibration
-from deepfake.checkpoints.loading import Checkpoint
 from deepfake.inference.predictor import VideoPredictor
 from deepfake.stacking import Stack
-from deepfake.timeline import Timeline
-from deepfake.types import FaceScore, MethodScore, TrackScore, Verdict, VerdictLabel
+from deepfake.types import MethodScore, TrackScore, Verdict, VerdictLabel
 from preprocessing.limits import DEFAULT, Limits
 from preprocessing.pipeline import Extraction, crop_known
 from preprocessing.types import PreprocessOptions
@@ -53,35 +51,12 @@ class Panel:
         self.stack = stack
         if stack is not None:
             stack.check({m.checkpoint.sha256 for m in self.members})
-
-    @property
-    def name(self) -> str:
-        """Return what judges, in a line."""
-        return "panel of " + ", ".join(m.checkpoint.name for m in self.members)
-
-    @property
-    def calibration(self) -> Calibration:
-        """Return the limits that clips are called by; none where no panel was fitted."""
-        return Calibration(low=None, high=None) if self.stack is None else self.stack.calibration
-
-    @property
-    def checkpoint(self) -> Checkpoint:
-        """Return the first member, whose faces and moments are shown."""
-        return self.members[0].checkpoint
-
-    @property
-    def options(self) -> PreprocessOptions:
-        """Return which frames are looked at."""
-        return self.members[0].options
-
-    @property
-    def grow(self) -> bool:
-        """Return whether more frames of long clips are looked at."""
-        return self.members[0].grow
-
-    def timelines(self, faces: Sequence[FaceScore], extraction: Extraction) -> tuple[Timeline, ...]:
-        """Return the first member's scores through time."""
-        return self.members[0].timelines(faces, extraction)
+        self.name = "panel of " + ", ".join(m.checkpoint.name for m in self.members)
+        # The limits that clips are called by; none where no panel was fitted.
+        self.calibration = Calibration(low=None, high=None) if stack is None else stack.calibration
+        first = self.members[0]  # whose frames, faces and moments are shown
+        self.checkpoint, self.options, self.grow = first.checkpoint, first.options, first.grow
+        self.timelines = first.timelines
 
     def settings(self) -> dict[str, object]:
         """Return what, beside the clip, a verdict depends on, as its provenance says it."""
@@ -170,9 +145,7 @@ class Panel:
         found = []
         for person in verdicts[0].tracks:
             each = {
-                m.checkpoint.sha256: next(
-                    (t.score for t in v.tracks if t.track == person.track), None
-                )
+                m.checkpoint.sha256: {t.track: t.score for t in v.tracks}.get(person.track)
                 for m, v in zip(self.members, verdicts, strict=True)
             }
             score = self._score(each)

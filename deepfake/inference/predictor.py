@@ -1,7 +1,7 @@
 """From a clip to a verdict."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,12 +18,11 @@ from deepfake.inference.decision import (
     shot_of,
 )
 from deepfake.inference.faces import batches
-from deepfake.recipe import InputRecipe
+from deepfake.inference.worker import Clip, look
 from deepfake.timeline import Timeline, limits, timelines
-from deepfake.types import FaceScore, ShotScore, TrackScore, Verdict
-from preprocessing.faces.detection import FaceDetector
-from preprocessing.pipeline import Extraction, extract_faces, make_detector
-from preprocessing.types import Face, Image, PreprocessOptions, VideoInfo
+from deepfake.types import FaceScore, ShotScore, Verdict
+from preprocessing.pipeline import Extraction
+from preprocessing.types import Face, VideoInfo
 
 
 class VideoPredictor:
@@ -55,7 +54,8 @@ class VideoPredictor:
         self.options = options if frames is None else replace(options, frames=frames)
         self.grow = frames is None
         self.only_person = only_person
-        self._detector: FaceDetector | None = None
+        self.members = [self]  # who judges, as of a panel
+        self.name = checkpoint.name
 
     @classmethod
     def from_checkpoint(
@@ -85,16 +85,6 @@ class VideoPredictor:
         from deepfake.checkpoints.hub import load_pretrained
 
         return cls(load_pretrained(repo, revision=revision, device=device))
-
-    @property
-    def members(self) -> "list[VideoPredictor]":
-        """Return who judges: this one alone, unlike a panel."""
-        return [self]
-
-    @property
-    def name(self) -> str:
-        """Return what judges: a file or "default"."""
-        return self.checkpoint.name
 
     def predict(
         self,
@@ -131,19 +121,8 @@ class VideoPredictor:
         Raises:
             VideoError: The file cannot be used.
         """
-        if self._detector is None:
-            self._detector = make_detector(self.options)
-        return extract_faces(
-            path,
-            self.options,
-            self._detector,
-            start_s=start_s,
-            end_s=end_s,
-            fps=fps,
-            shots=True,
-            grow=self.grow,
-            shrink=shrinking(self.checkpoint.recipe),
-        )
+        recipe = self.checkpoint.recipe
+        return look(Clip(path, self.options, recipe, start_s, end_s, fps, grow=self.grow))
 
     def judge(self, path: Path, extraction: Extraction) -> Verdict:
         """Return the verdict on a video whose faces are already found."""
@@ -154,13 +133,16 @@ class VideoPredictor:
         counted = [face for face in usable if face.track not in left_out]
         calibration, raw = self.calibration, self.rule(counted)
         score = None if raw is None else calibration.apply(raw)
+        seen = {track.id: track.detections for track in extraction.tracks}
         people = tuple(
             replace(
                 person,
                 score=calibration.apply(person.score),
+                start_s=seen[person.track][0].time_s,  # not of the faces judged alone
+                end_s=seen[person.track][-1].time_s,
                 left_out=left_out.get(person.track, ""),
             )
-            for person in _whole_span(person_scores(usable, self.rule), extraction)
+            for person in person_scores(usable, self.rule)
         )
         enter, leave = limits(calibration)
         intervals = tuple(
@@ -253,12 +235,13 @@ class VideoPredictor:
 
     def settings(self) -> dict[str, object]:
         """Return what, beside the clip, its verdict depends on, as its provenance says it."""
+        plain = vars(self.options)
         return {
             "checkpoint_sha256": self.checkpoint.sha256,
             "aggregation": self.aggregation,
             "only_person": self.only_person,
             "grow": self.grow,  # whether long clips get more frames
-            "preprocess": _plain(self.options),
+            "preprocess": {k: list(v) if isinstance(v, tuple) else v for k, v in plain.items()},
             "version": __version__,
         }
 
@@ -278,36 +261,7 @@ class VideoPredictor:
         }
 
 
-def shrinking(recipe: InputRecipe) -> Callable[[Image], Image]:
-    """Return what makes crops as small as the network's input, for clips with many faces.
-
-    Scores stay the same, since the network would see the crop in this size anyway.
-    """
-
-    def shrink(crop: Image) -> Image:
-        return crop if max(crop.shape[:2]) <= recipe.image_size else recipe.resized(crop)
-
-    return shrink
-
-
 def _bits_per_pixel(info: VideoInfo) -> float | None:
     """Return what is spent on a pixel of a frame: what compression has left."""
     pixels = info.width * info.height * info.fps
     return round(info.bit_rate / pixels, 5) if pixels else None
-
-
-def _plain(options: PreprocessOptions) -> dict[str, object]:
-    values = {name: getattr(options, name) for name in PreprocessOptions.__dataclass_fields__}
-    return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
-
-
-def _whole_span(people: Sequence[TrackScore], extraction: Extraction) -> tuple[TrackScore, ...]:
-    """Give each person the span of their track, not only of the faces that were judged."""
-    spans = {
-        track.id: (track.detections[0].time_s, track.detections[-1].time_s)
-        for track in extraction.tracks
-    }
-    return tuple(
-        replace(person, start_s=spans[person.track][0], end_s=spans[person.track][1])
-        for person in people
-    )

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from deepfake.recipe import InputRecipe
     from deepfake.types import Verdict
     from preprocessing.pipeline import Extraction
-    from preprocessing.types import PreprocessOptions
+    from preprocessing.types import Image, PreprocessOptions
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,12 @@ def look(clip: Clip) -> "Extraction":
     Raises:
         VideoError: The clip cannot be used.
     """
-    from deepfake.inference.predictor import shrinking
     from preprocessing.pipeline import detector_for, extract_faces
+
+    def shrink(crop: "Image") -> "Image":
+        """Leave what the network would see of a crop, of which a long clip has many."""
+        fits = max(crop.shape[:2]) <= clip.recipe.image_size
+        return crop if fits else clip.recipe.resized(crop)
 
     return extract_faces(
         clip.path,
@@ -75,7 +79,7 @@ def look(clip: Clip) -> "Extraction":
         fps=clip.fps,
         shots=True,
         grow=clip.grow,
-        shrink=shrinking(clip.recipe),
+        shrink=shrink,
         limits=clip.limits,
     )
 
