@@ -2,15 +2,20 @@
 
 python -m tests.reliability.soak clips [--count 10000]
 python -m tests.reliability.soak kills [--count 50] [--seed 0]
+python -m tests.reliability.soak batch [--count 200]
 """
 
 import argparse
+import json
 import multiprocessing
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -178,10 +183,42 @@ def _run(
     return hit
 
 
+def soak_batch(folder: Path, count: int) -> Counter[str]:
+    """Judge clips, every 20th broken, killed after a third and two thirds; count the labels.
+
+    Raises:
+        AssertionError: A clip is judged twice, or not at all.
+    """
+    clips, out = folder / "clips", folder / "verdicts.jsonl"
+    clips.mkdir()
+    whole = video("mp4", "libx264", options=FAST)
+    for k in range(count):
+        own = (8 + k).to_bytes(4, "big") + b"free" + bytes(k)  # so that no two are the same file
+        (clips / f"{k:04d}.mp4").write_bytes(whole[:400] if k % 20 == 19 else whole + own)
+    command = [sys.executable, "-m", "deepfake.predict", str(clips), "--jsonl", str(out)]
+    command += ["--frames", "2", "--checkpoint", "default"]
+    for wanted in (count // 3, 2 * count // 3, None):
+        with subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        ) as running:
+            while running.poll() is None:
+                done = out.read_bytes().count(b"\n") if out.is_file() else 0
+                if wanted is not None and done >= wanted:
+                    os.killpg(running.pid, signal.SIGKILL)
+                time.sleep(0.02)
+        assert running.returncode == (1 if wanted is None else -signal.SIGKILL)
+    rows = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+    names = Counter(Path(row["video"]).name for row in rows)
+    assert names == Counter(path.name for path in clips.iterdir()), "each exactly once"
+    broken = {row["video"] for row in rows if row["label"] == "error"}
+    assert {Path(name).stem for name in broken} == {f"{k:04d}" for k in range(19, count, 20)}
+    return Counter(row["label"] for row in rows)
+
+
 def main() -> int:
-    """Run one of the two and print its figures."""
+    """Run one of them and print its figures."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("clips", "kills"))
+    parser.add_argument("what", choices=("clips", "kills", "batch"))
     parser.add_argument("--count", type=int)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
@@ -190,6 +227,10 @@ def main() -> int:
             hits, lost = soak_kills(Path(folder), given.count or 50, given.seed)
             print(f"{hits} kills, {lost} bytes differ from an undisturbed run")
             return 1 if lost else 0
+        if given.what == "batch":
+            labels = soak_batch(Path(folder), given.count or 200)
+            print(f"each clip once, after two kills: {dict(labels)}")
+            return 0
         count = given.count or 10_000
         for figures in soak_clips(Path(folder), count, every=max(1, count // 10)):
             print(figures, flush=True)

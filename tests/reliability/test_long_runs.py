@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from preprocessing.workers.local import run_local
-from tests.reliability.soak import soak_clips, soak_kills
+from tests.reliability.soak import soak_batch, soak_clips, soak_kills
 
 LEAK = 8 * 2**20  # bytes over 200 clips of 96x96; one leaked frame each would be 5 MiB more
 
@@ -65,3 +65,10 @@ def test_a_worker_whose_parent_is_gone_already_ends(monkeypatch: pytest.MonkeyPa
     (outcome,) = run_local(nothing, [3], workers=1)
     assert outcome.stage == "worker"
     assert "ended with exit status 0" in outcome.reason
+
+
+@pytest.mark.slow
+def test_a_batch_killed_twice_judges_every_clip_once(tmp_path: Path) -> None:
+    labels = soak_batch(tmp_path, 40)
+    assert labels["error"] == 2
+    assert labels.total() == 40
