@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preprocessing.limits import DEFAULT, Limits
-from preprocessing.people.appearance import is_cut, scene_of
+from preprocessing.people.appearance import SCENE_CUT, is_cut, scene_of
 from preprocessing.types import FrameIndex
 from preprocessing.video.index import evenly_spaced
 from preprocessing.video.read import read_frames
@@ -74,8 +74,8 @@ def schedule(
 ) -> Schedule:
     """Choose `count` frames evenly, and some more so that each shot has `PER_SHOT`.
 
-    The number of frames beside the even ones is bounded: shots without a frame come first, and of
-    those the longest.
+    The number of frames beside the even ones is bounded: shots without a frame come first, of those
+    the ones that look like no shot that has one, and of those the longest.
 
     Args:
         path: The video.
@@ -94,7 +94,7 @@ def schedule(
     keys_s = times[index.keys].tolist()
     if not shots or index.is_picture or len(even) < 2 or high - low <= count:
         return Schedule(even, keys_s=keys_s if shots else None)
-    starts = find_shots(path, index, low, high, limits, device)
+    starts, looks = find_shots(path, index, low, high, limits, device)
     edges = np.array([low, *starts, high])
     chosen = np.unique(_at_keys(index, even, edges))
     have = np.histogram(chosen, edges)[0]
@@ -102,7 +102,8 @@ def schedule(
     left = EXTRA * count
     for wanted in range(1, PER_SHOT + 1):
         lacking = np.flatnonzero((have < wanted) & (lengths >= wanted))
-        granted = lacking[np.argsort(-lengths[lacking], kind="stable")][: max(0, left)]
+        order = np.lexsort((-lengths[lacking], _known(looks, edges, have)[lacking]))
+        granted = lacking[order][: max(0, left)]
         have[granted] += 1
         left -= len(granted)
     had = np.histogram(chosen, edges)[0]
@@ -121,8 +122,8 @@ def schedule(
 
 def find_shots(
     path: Path, index: FrameIndex, low: int, high: int, limits: Limits, device: str = "cpu"
-) -> Positions:
-    """Return the positions in (low, high) at which a scene may start, increasing.
+) -> tuple[Positions, dict[int, NDArray[np.float32]]]:
+    """Return the positions in (low, high) at which a scene may start, and how key frames look.
 
     Args:
         path: The video.
@@ -141,6 +142,7 @@ def find_shots(
     most = min(MOST_KEYS, math.ceil(KEYS_PER_S * span_s))
     looked = _telling(np.flatnonzero(keys), sizes, max(2, most))
     starts: list[int] = []
+    looks: dict[int, NDArray[np.float32]] = {}
     before: tuple[int, NDArray[np.float32]] | None = None
     for frame in read_frames(path, index, (low + looked).tolist(), limits=limits, device=device):
         place, scene = frame.index - low, scene_of(frame.image)
@@ -149,7 +151,21 @@ def find_shots(
             if is_cut(before[1], scene) != odd:  # or a scene came and went between the two
                 starts.append(place)
         before = (place, scene)
-    return [low + int(place) for place in np.union1d(starts, spikes) if place > 0]
+        looks[frame.index] = scene
+    return [low + int(place) for place in np.union1d(starts, spikes) if place > 0], looks
+
+
+def _known(
+    looks: dict[int, NDArray[np.float32]], edges: NDArray[np.int64], have: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Return of each shot (N,) whether it looks like one that has a frame, as cuts back do."""
+    known = np.zeros(len(have), dtype=bool)
+    shots = np.searchsorted(edges, list(looks), side="right") - 1
+    scenes = np.array(list(looks.values()))
+    seen = scenes[have[shots] > 0]
+    for shot, scene in zip(shots, scenes, strict=True):
+        known[shot] |= bool((np.minimum(seen, scene).sum(axis=1) >= SCENE_CUT).any())
+    return known
 
 
 def _spikes(sizes: NDArray[np.float64], keys: NDArray[np.bool_]) -> NDArray[np.int64]:

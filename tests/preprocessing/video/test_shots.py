@@ -85,3 +85,12 @@ def test_only_the_span_asked_for_is_looked_at(tmp_path: Path) -> None:
 
 def test_long_videos_get_more_frames_but_not_many() -> None:
     assert [grown(32, s) for s in (1, 60, 600, 3600, 3 * 3600)] == [32, 32, 40, 48, 54]
+
+
+def test_a_short_shot_unlike_the_others_comes_before_cuts_back(tmp_path: Path) -> None:
+    scenes = [(1 + k % 2, 1.0) for k in range(24)]
+    clip = write(tmp_path / "a.mp4", [*scenes[:13], (7, 0.4), *scenes[13:]])
+    index = index_frames(clip)
+    found = schedule(clip, index, 3)
+    assert found.seen < len(found.starts_s) + 1
+    assert any(13 <= index.times_s[p] < 13.4 for p in found.positions)
