@@ -120,11 +120,12 @@ class FrameIndex:
 
     Args:
         info: What is known of the video.
-        times_s: When each frame is shown, in seconds from the first; increasing.
+        times_s: When each frame is shown, in seconds from where the file starts; increasing.
         packets: The packet of each frame.
         begins: For each packet, the one from which to decode; -1 where nothing that came before
             lets it be decoded whole.
         corrupt: Packets of which bytes are missing.
+        seconds: Packets that hold the second field of the picture that the one before began.
         counted: Only the order in which the decoder gives frames tells their times.
         parts: First packet of each stretch of one clock.
         origins_s: What the clock of each part shows at second 0.
@@ -138,6 +139,7 @@ class FrameIndex:
     packets: NDArray[np.int64]
     begins: NDArray[np.int64]
     corrupt: frozenset[int] = frozenset()
+    seconds: frozenset[int] = frozenset()
     counted: bool = False
     parts: tuple[int, ...] = (0,)
     origins_s: tuple[float, ...] = (0.0,)

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import av
 import numpy as np
 from av.error import FFmpegError
 from numpy.typing import NDArray
@@ -22,13 +22,11 @@ from preprocessing.limits import DEFAULT, Limits
 from preprocessing.types import FrameIndex, VideoInfo
 from preprocessing.video.container import complete, file_bytes, opened, shown_stream
 from preprocessing.video.photographs import index_picture
-from preprocessing.video.starts import Start, test_for
-
-if TYPE_CHECKING:
-    import av
+from preprocessing.video.starts import Fields, Start, test_for
 
 MAX_PACKETS = 20_000_000  # four days at 60 frames a second
 BACK_S = 0.1  # a clock that goes back by more has started again: two recordings, joined
+LATE_S = 3600.0  # by which pictures may begin behind the sound; beyond, one of the two is wrong
 JUMP_S = 10.0  # and in these containers one that goes ahead by more, as ffmpeg has it:
 JUMPING = frozenset(("mpegts", "mpeg"))
 PARSED = frozenset(("mpeg1video", "mpeg2video", "mpeg4"))  # whose order FFmpeg's parsers know
@@ -45,6 +43,7 @@ class _Packets:
     parts: list[int] = field(default_factory=list)
     closed: list[int] = field(default_factory=list)
     corrupt: list[int] = field(default_factory=list)
+    seconds: set[int] = field(default_factory=set)
     sizes: list[int] = field(default_factory=list)
     empty: int = 0
 
@@ -88,7 +87,8 @@ class _Starts:
 def _read_packets(
     container: "av.container.InputContainer", stream: "av.VideoStream", path: Path
 ) -> _Packets:
-    starts = _Starts(stream.codec_context)
+    codec = stream.codec_context
+    starts, fields = _Starts(codec), Fields(codec.name, codec.extradata)
     packets = _Packets(closed=starts.closed)
     base = float(stream.time_base or 1)
     back = BACK_S / base
@@ -111,10 +111,14 @@ def _read_packets(
                 # No bytes are lost between two recordings; the demuxer counts as if some were.
                 packets.corrupt = [n for n in packets.corrupt if n < number - 2]
             last = dts if dts is not None else last
-            packets.begins.append(starts.of(number, packet))
+            second = fields.second(packet)
+            if second:
+                packets.seconds.add(number)
+            packets.begins.append(packets.begins[-1] if second else starts.of(number, packet))
             packets.pts.append(packet.pts)
             packets.dts.append(dts)
-            packets.hidden.append(packet.is_discard)
+            unseen = codec.name == "vp8" and not bytes(packet)[0] & 0x10  # for others to refer to
+            packets.hidden.append(packet.is_discard or second or unseen)
             packets.sizes.append(packet.size)
             if packet.is_corrupt:
                 packets.corrupt.append(number)
@@ -141,6 +145,9 @@ def index_frames(path: Path, limits: Limits = DEFAULT) -> FrameIndex:
             raise VideoError(f"{path.name} has a header but no frame that can be read")
         stamps, counted = _stamps(packets, stream)
         order, times, origins = _timeline(packets.parts, shown, stamps, counted=counted)
+        late_s = origins[0] - (container.start_time or 0) / av.time_base
+        if container.start_time is not None and 0 < late_s < LATE_S:
+            times, origins = times + late_s, tuple(origin - late_s for origin in origins)
         if times[-1] > limits.duration_s:
             raise VideoError(
                 f"{path.name} lasts {times[-1]:.6g} s by its time stamps, over the limit of "
@@ -151,7 +158,7 @@ def index_frames(path: Path, limits: Limits = DEFAULT) -> FrameIndex:
         info = VideoInfo(
             width=stream.width,
             height=stream.height,
-            fps=len(times) / duration if duration > 0 else 0.0,
+            fps=len(times) / (duration - times[0]) if duration > times[0] else 0.0,
             duration_s=duration,
             codec=stream.codec_context.name,
             pixel_format=str(stream.pix_fmt or ""),
@@ -173,6 +180,7 @@ def index_frames(path: Path, limits: Limits = DEFAULT) -> FrameIndex:
         packets=order,
         begins=_begins(packets, counted=counted),
         corrupt=frozenset(packets.corrupt),
+        seconds=frozenset(packets.seconds),
         counted=counted,
         parts=tuple(packets.parts),
         origins_s=origins,
@@ -206,7 +214,7 @@ def _stamps(packets: _Packets, stream: "av.VideoStream") -> tuple[NDArray[np.flo
 
 def _begins(packets: _Packets, *, counted: bool) -> NDArray[np.int64]:
     begins = np.array(packets.begins, dtype=np.int64)
-    if not counted:
+    if not counted or not packets.closed:
         return begins
     # Frames can be counted only from where every packet that follows gives one.
     closed = np.array(packets.closed, dtype=np.int64)

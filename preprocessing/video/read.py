@@ -80,7 +80,7 @@ def _stretches(
         begin = int(index.begins[packet])
         if begin < 0:
             continue
-        end = packet
+        end = packet + (packet + 1 in index.seconds)
         if index.counted:  # it may be the last to come
             end = int(np.flatnonzero(index.begins == begin)[-1])
         if stretches and begin <= stretches[-1][1] + 1:
@@ -131,7 +131,8 @@ class _Decoder:
                 number, self.number = self.number, self.number + 1
                 if number < begin:
                     continue
-                self._prepare(packet, number, skip=self.skips and number not in wanted)
+                picture = number - (number in self.index.seconds)
+                self._prepare(packet, number, skip=self.skips and picture not in wanted)
                 for frame in self._frames(packet, number):
                     yield from self._take(frame, wanted, given)
                 if not wanted:

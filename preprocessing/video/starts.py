@@ -7,6 +7,10 @@ so from which the picture only grows whole over the next second; a recording may
 from collections.abc import Callable, Iterator
 from enum import IntEnum
 from itertools import count
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import av
 
 
 class Start(IntEnum):
@@ -43,6 +47,88 @@ def test_for(codec: str, extradata: bytes | None) -> Test | None:
         "av1": _av1,
         "libdav1d": _av1,
     }.get(codec)
+
+
+class Fields:
+    """Says which packets of an interlaced H.264 stream complete the picture of the one before.
+
+    Camcorders code the two fields of a frame in turn: two packets, of which one frame is made.
+
+    Args:
+        codec: Such as "h264".
+        extradata: The codec's header, as the container keeps it.
+    """
+
+    def __init__(self, codec: str, extradata: bytes | None) -> None:
+        own = extradata or b""
+        self.length = (own[4] & 3) + 1 if len(own) > 8 and own[0] == 1 else 0
+        headers = [own[8:]] if self.length else list(_units(own, 0)) if codec == "h264" else []
+        found = next((unit for unit in headers if unit and unit[0] & 31 == 7), b"")
+        self.bits, self.interlaced = _frame_numbers(found) if found else (0, False)
+        self.open: tuple[int, int] | None = None  # number and parity of a field without the other
+
+    def second(self, packet: "av.Packet[av.VideoStream]") -> bool:
+        """Tell of one packet after the other."""
+        if not self.interlaced:
+            return False
+        field = next(
+            (
+                self._field(unit)
+                for unit in _units(bytes(packet), self.length)
+                if unit and unit[0] & 31 in (1, 5)
+            ),
+            None,
+        )
+        completes = field is not None and self.open == (field[0], 1 - field[1])
+        self.open = None if completes else field
+        return completes
+
+    def _field(self, unit: bytes) -> tuple[int, int] | None:
+        bits = _bits(unit[1:16].replace(b"\0\0\3", b"\0\0"))
+        for _ in range(3):  # the first macroblock, the kind of slice, its parameters
+            _exp_golomb(bits)
+        number = _number(bits, self.bits)
+        return (number, next(bits, 0)) if next(bits, 0) else None
+
+
+def _frame_numbers(unit: bytes) -> tuple[int, bool]:
+    """Return from a sequence parameter set of H.264 the bits of a frame's number, and if fields."""
+    bits = _bits(unit[1:].replace(b"\0\0\3", b"\0\0"))
+    profile = _number(bits, 24) >> 16
+    _exp_golomb(bits)
+    if profile in (100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135):
+        chroma = _exp_golomb(bits)
+        _number(bits, chroma == 3)
+        _skip(bits, 2)
+        _number(bits, 1)
+        lists = (12 if chroma == 3 else 8) if next(bits, 0) else 0
+        for k in range(lists):
+            if next(bits, 0):
+                _skip_scaling(bits, 64 if k >= 6 else 16)
+    width = _exp_golomb(bits) + 4
+    order = _exp_golomb(bits)
+    if order == 1:
+        _number(bits, 1)
+        _skip(bits, 2)
+        _skip(bits, min(_exp_golomb(bits), 255))
+    _skip(bits, 1 + (order == 0))
+    _number(bits, 1)
+    _skip(bits, 2)
+    return min(width, 16), not next(bits, 1)
+
+
+def _skip(bits: Iterator[int], numbers: int) -> None:
+    for _ in range(numbers):
+        _exp_golomb(bits)
+
+
+def _skip_scaling(bits: Iterator[int], size: int) -> None:
+    last = following = 8
+    for _ in range(size):
+        if following:
+            code = _exp_golomb(bits)
+            following = (last + (code + 1) // 2 * (1 if code % 2 else -1)) % 256
+        last = following or last
 
 
 def _units(data: bytes, length: int) -> Iterator[bytes]:

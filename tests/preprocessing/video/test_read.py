@@ -1,6 +1,8 @@
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from preprocessing.errors import VideoError
 from preprocessing.types import Image
 from preprocessing.video import ReadReport, evenly_spaced, index_frames, read_frames
+from tests.preprocessing.video.fields import field_pictures
 
 Maker = Callable[..., Path]
 Numbered = Callable[..., list[Image]]
@@ -107,10 +110,6 @@ def test_truncated_video_gives_what_is_there(
 
 
 def test_rotation_is_applied(tmp_path: Path) -> None:
-    from fractions import Fraction
-
-    import av
-
     image = np.zeros((48, 64, 3), dtype=np.uint8)
     image[:, :16] = 255  # a white bar on the left
     path = tmp_path / "a.mp4"
@@ -188,3 +187,109 @@ def test_photograph_over_the_limit_is_refused(tmp_path: Path) -> None:
     Pillow.new("L", (10_000, 5_000)).save(path)
     with pytest.raises(VideoError, match="10000x5000 pixels"):
         index_frames(path)
+
+
+def test_a_bare_stream_without_any_start_has_no_frame_to_give(
+    tmp_path: Path, make_video: Maker, make_numbered: Numbered
+) -> None:
+    options = {"bf": "2", "x264-params": "scenecut=0"}
+    path = make_video(tmp_path / "a.h264", make_numbered(20), gop=100, options=options)
+    units = path.read_bytes().split(b"\0\0\1")
+    path.write_bytes(b"\0\0\1".join(unit for unit in units if not unit or unit[0] & 31 != 5))
+    report = ReadReport()
+    index = index_frames(path)
+    assert index.counted
+    assert list(read_frames(path, index, range(len(index.times_s)), report)) == []
+    assert report.corrupt == len(index.times_s) > 0
+
+
+@pytest.mark.parametrize("container", ["h264", "ts", "mkv", "mp4"])
+def test_two_fields_are_one_frame(tmp_path: Path, container: str) -> None:
+    pictures = [np.full((64, 64), 40 + 6 * k, np.uint8) for k in range(20)]
+    bare = tmp_path / "bare.h264"
+    bare.write_bytes(b"".join(field_pictures(pictures)))
+    path = tmp_path / f"a.{container}"
+    if container == "h264":
+        path = bare
+    else:
+        with av.open(str(bare)) as given, av.open(str(path), "w") as out:
+            stream = out.add_stream_from_template(given.streams.video[0])
+            for number, packet in enumerate(given.demux(video=0)):
+                if packet.size:
+                    packet.stream = stream
+                    packet.pts = packet.dts = number
+                    packet.time_base = Fraction(1, 50)
+                    out.mux(packet)
+    index = index_frames(path)
+    assert len(index.times_s) == 20
+    for positions in (range(20), [3, 11, 19], [7]):
+        report = ReadReport()
+        frames = list(read_frames(path, index, positions, report))
+        grey = [float(frame.image.mean()) for frame in frames]
+        expected = [(40 + 6 * k - 16) * 255 / 219 for k in positions]
+        assert grey == pytest.approx(expected, abs=2)
+        assert report.corrupt == 0
+    if container != "h264":
+        assert float(index.times_s[10]) == pytest.approx(0.4, abs=1e-3)
+
+
+@pytest.mark.parametrize("container", ["mp4", "mkv", "ts"])
+def test_pictures_that_start_behind_the_sound_have_its_times(
+    tmp_path: Path, container: str
+) -> None:
+    path = tmp_path / f"a.{container}"
+    with av.open(str(path), "w") as out:
+        sound = out.add_stream("mp2", rate=48000)
+        video = out.add_stream("mpeg4", rate=25)
+        assert isinstance(sound, av.AudioStream)
+        assert isinstance(video, av.VideoStream)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        for k in range(40):
+            samples = np.zeros((1, 1152), np.int16)
+            heard = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
+            heard.sample_rate, heard.pts = 48000, 1152 * k
+            out.mux(sound.encode(heard))
+        out.mux(sound.encode())
+        for k in range(10):
+            image = np.full((48, 64, 3), 10 + 4 * k, np.uint8)
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame.pts, frame.time_base = 10 + k, Fraction(1, 25)
+            out.mux(video.encode(frame))
+        out.mux(video.encode())
+    index = index_frames(path)
+    np.testing.assert_allclose(index.times_s, (10 + np.arange(10)) / 25, atol=0.02)
+    assert index.info.fps == pytest.approx(25, rel=0.02)
+
+
+def test_frames_of_vp8_that_are_never_shown_are_none(tmp_path: Path) -> None:
+    shown = [np.full((48, 64, 3), 10 + 4 * k, dtype=np.uint8) for k in range(20)]
+    path = tmp_path / "a.mkv"
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("libvpx", rate=25)
+        assert isinstance(stream, av.VideoStream)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.options = {"b": "2M", "auto-alt-ref": "0"}
+        for image in shown:
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        for packet in stream.encode():
+            out.mux(packet)
+    # The last packet again, as one that only others refer to: its bit "show frame" is off.
+    hidden = tmp_path / "b.mkv"
+    with av.open(str(path)) as given, av.open(str(hidden), "w") as out:
+        stream = out.add_stream_from_template(given.streams.video[0])
+        for packet in list(given.demux(video=0)):
+            if not packet.size:
+                continue
+            copies = [packet]
+            if packet.pts == 400:
+                aside = av.Packet(bytes([bytes(packet)[0] & ~0x10]) + bytes(packet)[1:])
+                aside.pts = aside.dts = 390
+                aside.time_base = packet.time_base
+                copies.insert(0, aside)
+            for copy in copies:
+                copy.stream = stream
+                out.mux(copy)
+    index, report = index_frames(hidden), ReadReport()
+    frames = list(read_frames(hidden, index, range(len(index.times_s)), report))
+    assert len(frames) == len(index.times_s) == 20
+    assert report.corrupt == 0
