@@ -8,13 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
-from scipy import stats
 from sklearn.linear_model import LogisticRegression
 
 from deepfake.calibration import Calibration, CalibrationError, Method, fit
 from deepfake.evaluation.measures import ece, log_loss
 from deepfake.evaluation.selective import allowed_errors, decided_needed
+from tests.reliability.simulate import decided
 
 SCORES = Path("../shared/data/protocols/genconvit_scores/celeb_df.csv")
 
@@ -67,15 +66,6 @@ def test_threshold_keeps_the_rate_of_false_alarms_on_new_reals() -> None:
     assert 0.07 < np.mean(rates) <= 0.1
 
 
-def normal_videos(
-    rng: np.random.Generator, reals: int, fakes: int, area: float
-) -> tuple[list[int], NDArray[np.float64], float]:
-    """Scores of two normals of deviation 1 with that AUROC, and the shift of the fakes."""
-    shift = math.sqrt(2) * float(stats.norm.ppf(area))
-    logits = np.append(rng.normal(0, 1, reals), rng.normal(shift, 1, fakes))
-    return [0] * reals + [1] * fakes, 1 / (1 + np.exp(-logits)), shift
-
-
 @pytest.mark.parametrize("area", [0.8, 0.9, 0.97])
 @pytest.mark.parametrize(
     ("reals", "fakes", "target"),
@@ -84,23 +74,10 @@ def normal_videos(
 def test_at_most_the_target_of_the_decided_is_wrong(
     reals: int, fakes: int, target: float, area: float
 ) -> None:
-    kept, decided, prior = 0, 0, reals / (reals + fakes)
-    for seed in range(200):
-        rng = np.random.default_rng(seed)
-        labels, scores, shift = normal_videos(rng, reals, fakes, area)
-        found = fit(labels, scores.tolist(), method="none", target_error=target)
-        low, high = (
-            math.log(p / (1 - p)) if p and p < 1 else math.inf * (1 if p else -1)
-            for p in found.undecided
-        )
-        alarms = prior * stats.norm.sf(high)
-        misses = (1 - prior) * stats.norm.cdf(low - shift)
-        right = prior * stats.norm.cdf(low) + (1 - prior) * stats.norm.sf(high - shift)
-        kept += alarms + misses <= target * (alarms + misses + right)
-        decided += alarms + misses + right > 0
-    assert kept >= 190
+    shares = [decided(seed, reals, fakes, area, target) for seed in range(200)]
+    assert sum(wrong <= target * share for share, wrong in shares) >= 190
     if area > 0.95 and target * (reals + fakes) > 15:
-        assert decided > 150  # the promise is not kept by silence
+        assert sum(share > 0 for share, _ in shares) > 150  # the promise is not kept by silence
 
 
 @pytest.mark.parametrize(("number", "target"), [(100, 0.05), (412, 0.15)])

@@ -18,6 +18,7 @@ from deepfake.evaluation.intervals import (
 )
 from deepfake.evaluation.measures import accuracy, auroc, average_precision, balanced_accuracy
 from deepfake.evaluation.shortcuts import residual_auroc, shortcut_auroc
+from tests.reliability.simulate import coverage, of_people
 
 
 def test_bootstrap_of_a_share_agrees_with_its_normal_interval() -> None:
@@ -45,29 +46,13 @@ def test_groups_are_drawn_whole() -> None:
     assert copies.high == pytest.approx(once.high, abs=0.03)
 
 
-def drawn(
-    rng: np.random.Generator, *, area: float, groups: int, each: int, alike: float
-) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
-    """Return labels, scores and people of videos; `alike` is the share of variance of a person."""
-    people = np.repeat(np.arange(groups), each)
-    labels = people % 2
-    person = rng.normal(size=groups)[people] * math.sqrt(alike)
-    scores = person + rng.normal(size=people.size) * math.sqrt(1 - alike)
-    return labels, scores + labels * math.sqrt(2) * stats.norm.ppf(area), people
-
-
 @pytest.mark.parametrize("area", [0.7, 0.95, 0.99])
 @pytest.mark.parametrize(
     ("groups", "each", "alike"), [(20, 1, 0.0), (100, 1, 0.0), (6, 6, 0.5), (10, 4, 0.9)]
 )
 def test_auroc_interval_covers_the_truth(area: float, groups: int, each: int, alike: float) -> None:
-    covered = 0
-    for seed in range(300):
-        rng = np.random.default_rng(seed)
-        y, s, g = drawn(rng, area=area, groups=groups, each=each, alike=alike)
-        found = grouped_auroc_interval(y, s, g)
-        covered += found.low <= area <= found.high
-    assert covered >= 277  # of 300 at 95 %, less two deviations
+    held = coverage(300, area=area, groups=groups, each=each, alike=alike)
+    assert held >= 277 / 300  # of 300 at 95 %, less two deviations
 
 
 @pytest.mark.parametrize(("groups", "each", "alike"), [(20, 1, 0.0), (8, 5, 0.5)])
@@ -75,7 +60,7 @@ def test_accuracy_interval_covers_the_truth(groups: int, each: int, alike: float
     truth, covered = float(stats.norm.cdf(1.2)), 0
     for seed in range(300):
         rng = np.random.default_rng(seed)
-        _, s, g = drawn(rng, area=0.5, groups=groups, each=each, alike=alike)
+        _, s, g = of_people(rng, area=0.5, groups=groups, each=each, alike=alike)
         found = share_interval(s < 1.2, g)
         covered += found.low <= truth <= found.high
     assert covered >= 277
