@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from deepfake.calibration import Calibration
 from deepfake.checkpoints.loading import Checkpoint
 from deepfake.checkpoints.scorers import Faces, Scores
 from deepfake.inference import VideoPredictor
@@ -48,9 +49,14 @@ class Brightness:
 
 
 def predictor() -> VideoPredictor:
-    """Return a predictor that needs no network."""
+    """Return a predictor that needs no network, and whose scores are taken at their word."""
     checkpoint = Checkpoint(
-        InputRecipe(), OPTIONS, name="brightness", scorer=Brightness(), sha256=""
+        InputRecipe(),
+        OPTIONS,
+        Calibration(low=0.5, high=0.5, reals=1, fakes=1),
+        name="brightness",
+        scorer=Brightness(),
+        sha256="",
     )
     return VideoPredictor(checkpoint)
 
