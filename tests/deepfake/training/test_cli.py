@@ -8,11 +8,13 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
 import yaml
 
+from deepfake.checkpoints.settings import KEY, Settings
 from deepfake.errors import CheckpointError, DeepfakeError, LeakError
 from deepfake.train import main
 from deepfake.training import train
@@ -233,3 +235,53 @@ def test_the_command_prints_a_table(
     assert "validation, epoch 0" in out
     assert "video_auroc" in out
     assert "next: python -m deepfake.predict" in out
+
+
+def relabelled(faces: Path, folder: Path, label: Callable[[int, str], int]) -> Path:
+    """Copy a folder of faces with other labels, made of the old one and the side."""
+    shutil.copytree(faces, folder)
+    table = read_table(faces)
+    old, sides = table["label"].to_pylist(), table["split"].to_pylist()
+    labels = [label(*each) for each in zip(old, sides, strict=True)]
+    place, field = table.schema.get_field_index("label"), table.schema.field("label")
+    column = pa.array(labels, field.type)
+    pq.write_table(table.set_column(place, field, column), folder / MANIFEST)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("label", "words"),
+    [
+        (lambda old, side: 0 if side == "val" else old, "4 real and 0 fake"),
+        (lambda _, side: int(side != "test"), "0 real"),
+        (lambda *_: 1, "0 real"),
+    ],
+    ids=["validation of reals", "reals for tests alone", "only fakes"],
+)
+def test_a_side_without_one_label_is_told_before_the_first_epoch(
+    given: Arguments, faces: Path, tmp_path: Path, label: Callable[[int, str], int], words: str
+) -> None:
+    folder = relabelled(faces, tmp_path / "one", label)
+    with pytest.raises(DeepfakeError, match=words):
+        main(given(f"--data.root={folder}", "--data.allow_leaks=true"))
+    assert not list((tmp_path / "runs").rglob("*.ckpt"))
+
+
+def test_a_loss_that_is_no_number_ends_the_run(given: Arguments, tmp_path: Path) -> None:
+    with pytest.raises(DeepfakeError, match=r"Stopped in epoch .*: val/loss is nan.*learning rate"):
+        main(given("--model.optimizer.init_args.lr=1e30"))
+    assert not list((tmp_path / "runs").rglob("best.ckpt"))
+
+
+def test_a_calibration_never_outlives_its_weights(given: Arguments) -> None:
+    run = train(given("--trainer.check_val_every_n_epoch=2", "--test=false"))
+    kept = {name: torch.load(run / name, weights_only=True) for name in ("best.ckpt", "last.ckpt")}
+    assert {name: saved["epoch"] for name, saved in kept.items()} == {
+        "best.ckpt": 1,
+        "last.ckpt": 2,
+    }
+    stored = {name: Settings.from_dict(saved[KEY], run / name) for name, saved in kept.items()}
+    assert stored["best.ckpt"].calibration.fitted
+    assert stored["best.ckpt"].validation is not None
+    assert not stored["last.ckpt"].calibration.fitted
+    assert stored["last.ckpt"].validation is None
