@@ -65,10 +65,11 @@ def _check(arguments: argparse.Namespace) -> None:
             f"Write --out {arguments.out.with_suffix(suffix)}."
         )
     if arguments.push is not None:
-        from deepfake.checkpoints.hub import check_pushable, require_hub
+        from deepfake.checkpoints.hub import HUB, check_pushable
+        from deepfake.errors import require
 
         check_pushable(arguments.out)
-        require_hub()
+        require(*HUB)
     if not arguments.out.parent.is_dir():
         raise DeepfakeError(f"--out {arguments.out}: make the folder {arguments.out.parent} first.")
 

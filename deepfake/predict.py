@@ -252,15 +252,15 @@ def _check(arguments: argparse.Namespace) -> None:
 
 
 def _check_ray(arguments: argparse.Namespace) -> None:
-    from deepfake.errors import DeepfakeError
-    from preprocessing.workers.ray import require_ray
+    from deepfake.errors import DeepfakeError, require
+    from preprocessing.workers.ray import RAY
 
     if len(arguments.checkpoint or []) > 1 or arguments.panel is not None:
         raise DeepfakeError("Several checkpoints judge on this machine: leave out --engine ray.")
 
     if arguments.sandbox:
         raise DeepfakeError("--sandbox confines local workers: leave out --engine ray.")
-    require_ray()
+    require(*RAY)
 
 
 def _clips(arguments: argparse.Namespace, predictor: "VideoPredictor | Panel") -> list[Clip]:

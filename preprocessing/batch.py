@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from preprocessing.crops import store
@@ -112,18 +113,8 @@ def local_engine(
     sandbox: bool = False,
 ) -> Engine:
     """Return the engine of this machine's processes; see `run_local`."""
-
-    def run(function: Callable[[Job], int], jobs: Sequence[Job]) -> Iterator[Outcome[Job, int]]:
-        return run_local(
-            function,
-            jobs,
-            workers=min(workers, len(jobs)),
-            timeout_s=timeout_s,
-            memory_bytes=memory_bytes,
-            sandbox=sandbox,
-        )
-
-    return run
+    run = partial(run_local, timeout_s=timeout_s, memory_bytes=memory_bytes, sandbox=sandbox)
+    return lambda function, jobs: run(function, jobs, workers=min(workers, len(jobs)))
 
 
 def preprocess_videos(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +33,7 @@ from preprocessing.types import (
 )
 from preprocessing.video.index import index_frames
 from preprocessing.video.read import read_frames
-from preprocessing.video.shots import grown, schedule
+from preprocessing.video.shots import Schedule, grown, schedule
 
 MIN_FACES = 3  # of a track; shorter ones are mostly no faces
 MIN_BRIGHTNESS = 20.0  # mean of 0..255 inside the box: darker faces are silhouettes
@@ -72,19 +73,15 @@ class Extraction:
 
 def make_detector(options: PreprocessOptions, device: str = "cpu") -> FaceDetector:
     """Return the face detector that some options ask for, on a device as torch names it."""
-    if device != "cpu":
-        from preprocessing.faces.mtcnn_gpu import BatchedMTCNN  # imports torch
+    settings: Any = {"thresholds": options.thresholds, "min_face_size": options.min_face_size}
+    if device == "cpu":
+        return MTCNN(**settings)
+    from preprocessing.faces.mtcnn_gpu import BatchedMTCNN  # imports torch
 
-        return BatchedMTCNN(
-            thresholds=options.thresholds, min_face_size=options.min_face_size, device=device
-        )
-    return MTCNN(thresholds=options.thresholds, min_face_size=options.min_face_size)
+    return BatchedMTCNN(**settings, device=device)
 
 
-@cache
-def detector_for(options: PreprocessOptions, device: str = "cpu") -> FaceDetector:
-    """Return this process's face detector for some options; its networks are loaded once."""
-    return make_detector(options, device)
+detector_for = cache(make_detector)  # this process's, whose networks are loaded once
 
 
 def extract_faces(
@@ -139,16 +136,9 @@ def extract_faces(
         )
     frames = read_frames(path, index, chosen.positions, report, limits, device)
     bounded = fps is not None or len(chosen.positions) > options.frames
-    looks = _look_at(
-        frames,
-        options,
-        detector,
-        limits,
-        shrink if bounded else None,
-        MAX_CROP_BYTES if bounded else math.inf,
-        chosen.starts_s,
-        chosen.keys_s,
-    )
+    max_bytes = MAX_CROP_BYTES if bounded else math.inf
+    looks = _Looks(chosen)
+    _look_at(frames, looks, options, detector, limits, shrink if bounded else None, max_bytes)
     if report.read == 0:
         raise VideoError(
             f"{path.name}: none of {report.wanted} frames could be decoded "
@@ -237,12 +227,11 @@ def describe(face: SeenFace) -> NDArray[np.float64] | None:
 class _Looks:
     """What is seen of a video so far; only crops are kept of its frames."""
 
+    chosen: Schedule
     seen: list[SeenFrame] = field(default_factory=list)
     rejected: Counter[str] = field(default_factory=Counter)
     cuts: list[float] = field(default_factory=list)
     sizes: dict[int, tuple[int, int]] = field(default_factory=dict)
-    starts_s: Sequence[float] = ()  # of scenes, as far as they were searched for,
-    keys_s: Sequence[float] | None = None  # and of all key frames
     stride: int = 1
     held: int = 0
 
@@ -264,10 +253,10 @@ class _Looks:
 
     def _note_cut(self, after_s: float, until_s: float) -> None:
         """Note a cut between two frames, where the encoder saw one too."""
-        if self.keys_s is None:
+        if self.chosen.keys_s is None:
             self.cuts.append(until_s)
             return
-        for known in (self.starts_s, self.keys_s):
+        for known in (self.chosen.starts_s, self.chosen.keys_s):
             if between := [time_s for time_s in known if after_s < time_s <= until_s]:
                 self.cuts.append(between[-1])
                 return
@@ -283,16 +272,14 @@ class _Looks:
 
 def _look_at(
     frames: Iterable[Frame],
+    looks: _Looks,
     options: PreprocessOptions,
     detector: FaceDetector,
     limits: Limits,
-    shrink: Callable[[Image], Image] | None = None,
-    max_bytes: float = math.inf,
-    starts_s: Sequence[float] = (),
-    keys_s: Sequence[float] | None = None,
-) -> _Looks:
+    shrink: Callable[[Image], Image] | None,
+    max_bytes: float,
+) -> None:
     """Detect, describe and crop."""
-    looks = _Looks(starts_s=starts_s, keys_s=keys_s)
     cut = False
     for sight in follow(looks.shots(frames), detector, options.min_score):
         shot = sight.shot
@@ -309,7 +296,6 @@ def _look_at(
         cut = False
         while looks.held > max_bytes and len(looks.seen) > 1:
             looks.thin()
-    return looks
 
 
 def _accept(

@@ -207,21 +207,10 @@ class FaceCrop:
 
     Args:
         path: File of the crop, relative to the manifest's folder, with forward slashes.
-        video: Key of the video.
+        video: Key of the video; `label` and what follows is known of it, see `Video`.
         track: Number of the track in its video.
-        frame: Number of the frame.
-        time_s: Presentation time, in seconds.
-        box: Face box in pixels of the full frame.
-        score: Probability of a face, in [0, 1].
-        landmarks: Five points (5, 2), in pixels of the full frame.
+        frame: Number of the frame; this, `time_s`, `box`, `score`, `landmarks`: see `Detection`.
         crop_box: The region of the frame that the crop shows, in pixels of the full frame.
-        label: 0 real, 1 fake, None unknown.
-        identities: The people in the video, as the data set names them.
-        source: Key of the video that a fake was made from.
-        method: Manipulation method.
-        compression: Compression, as the data set names it.
-        dataset: Name of the data set.
-        split: Official split.
     """
 
     path: str

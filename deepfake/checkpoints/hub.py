@@ -6,6 +6,7 @@ from pathlib import Path
 from deepfake.checkpoints.loading import Checkpoint, load
 from deepfake.errors import CheckpointError, DeepfakeError, require
 
+HUB = ("huggingface_hub", "hub", "The Hub")  # as `require` takes it
 NAMES = {".onnx": "model.onnx", ".safetensors": "model.safetensors"}  # looked for in this order
 
 
@@ -25,7 +26,7 @@ def push(file: Path, repo: str) -> str:
     """
     check_pushable(file)
     load(file)
-    require_hub()
+    require(*HUB)
     import huggingface_hub
 
     hub = huggingface_hub.HfApi(library_name="deepfake")
@@ -83,7 +84,7 @@ def download(repo: str, *, revision: str | None = None) -> Path:
         CheckpointError: The repository holds no such model.
         DeepfakeError: huggingface_hub is not installed, or the Hub refuses or does not answer.
     """
-    require_hub()
+    require(*HUB)
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
@@ -116,15 +117,6 @@ def download(repo: str, *, revision: str | None = None) -> Path:
         f"{at} has no {' or '.join(NAMES.values())}. Make one with "
         "`python -m deepfake.export --format onnx --out model.onnx --push USER/NAME`."
     )
-
-
-def require_hub() -> None:
-    """Import huggingface_hub.
-
-    Raises:
-        DeepfakeError: It is not installed.
-    """
-    require("huggingface_hub", "hub", "The Hub")
 
 
 def _errors() -> tuple[type[Exception], ...]:

@@ -1,5 +1,6 @@
 """What computes scores from faces: torch, or a graph without importing torch."""
 
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -80,17 +81,21 @@ class TorchScorer:
             return np.asarray(found.float().cpu().numpy(), dtype=np.float32)
 
 
-class OnnxScorer:
-    """Scores with ONNX Runtime, which is loaded when it is first needed.
+@dataclass(eq=False)
+class GraphScorer:
+    """Scores with a graph, which is loaded when it is first needed.
 
     Args:
-        graph: A file; input faces, output logits (B,).
-        threads: Of one call; None leaves it to ONNX Runtime.
+        graph: A file, as a child takes it; input faces, output logits (B,).
+        threads: Of one call; None leaves it to what runs the graph.
     """
 
-    def __init__(self, graph: Path, threads: int | None = None) -> None:
-        self.graph = graph
-        self.threads = threads
+    graph: Path
+    threads: int | None = None
+
+
+class OnnxScorer(GraphScorer):
+    """Scores with ONNX Runtime."""
 
     @cached_property
     def session(self) -> "InferenceSession":
@@ -132,17 +137,8 @@ class OnnxScorer:
         return sigmoid(logits)
 
 
-class OpenVinoScorer:
-    """Scores with OpenVINO in float32, which is loaded when it is first needed.
-
-    Args:
-        graph: The .xml file, its .bin beside it; input faces, output logits (B,).
-        threads: Of one call; None leaves it to OpenVINO.
-    """
-
-    def __init__(self, graph: Path, threads: int | None = None) -> None:
-        self.graph = graph
-        self.threads = threads
+class OpenVinoScorer(GraphScorer):
+    """Scores with OpenVINO in float32; the graph is the .xml file, its .bin beside it."""
 
     @cached_property
     def model(self) -> "Model":

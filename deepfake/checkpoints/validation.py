@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from deepfake import calibration
-from deepfake.aggregation import Aggregator
+from deepfake.aggregation import Aggregator, sigmoid
 from deepfake.calibration import Calibration
 from deepfake.types import FaceScore
 
@@ -49,7 +49,7 @@ class ValidationScores:
     ) -> Calibration:
         """Return the calibration that belongs to a rule; see `deepfake.calibration.fit`."""
         scored = [
-            rule([FaceScore(_sigmoid(z), track, n) for n, (track, z) in enumerate(row)])
+            rule([FaceScore(float(sigmoid(z)), track, n) for n, (track, z) in enumerate(row)])
             for row in self.faces
         ]
         pairs = [(y, s) for y, s in zip(self.labels, scored, strict=True) if s is not None]
@@ -81,10 +81,6 @@ class ValidationScores:
         if len(labels) != len(faces) or not set(labels) <= {0, 1}:
             raise ValueError(f"{len(labels)} labels do not fit {len(faces)} videos")
         return cls(labels, faces)
-
-
-def _sigmoid(logit: float) -> float:
-    return float(0.5 + 0.5 * np.tanh(logit / 2))
 
 
 def _evenly(items: NDArray[np.int64], most: int) -> NDArray[np.int64]:

@@ -141,7 +141,7 @@ def judge(task: Judging) -> Judged:
 @lru_cache(1)
 def _predictor(wanted: Judge) -> "VideoPredictor":
     from deepfake.checkpoints.loading import load_with
-    from deepfake.checkpoints.scorers import OnnxScorer, OpenVinoScorer
+    from deepfake.checkpoints.scorers import GraphScorer
     from deepfake.inference import VideoPredictor
 
     import_modules(wanted.imports, wanted.folder)
@@ -152,7 +152,7 @@ def _predictor(wanted: Judge) -> "VideoPredictor":
             f"{checkpoint.sha256[:16]}..., expected {wanted.sha256[:16]}...). All machines must "
             "see the same files."
         )
-    if isinstance(checkpoint.scorer, OnnxScorer | OpenVinoScorer):
+    if isinstance(checkpoint.scorer, GraphScorer):
         checkpoint.scorer.threads = 1  # there is a worker per processor
     return VideoPredictor(
         checkpoint,

@@ -7,8 +7,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from deepfake.models.network import Network
 
-class ViewEnsemble(nn.Module):
+
+class ViewEnsemble(Network):
     """Judge a face by the mean logit of networks that were trained at different margins.
 
     Networks that learnt from unlike material and at unlike margins err on unlike faces. One crop,
@@ -72,10 +74,6 @@ class ViewEnsemble(nn.Module):
             )
         ]
         return torch.stack(logits).mean(dim=0)
-
-    def forward(self, faces: Tensor) -> Tensor:
-        """Return logits (B,) for normalised crops (B, 3, S, S)."""
-        return self.forward_head(self.forward_features(faces))
 
 
 def resampling(side: int, view: float, size: int) -> NDArray[np.float32]:

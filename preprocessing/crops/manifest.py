@@ -87,10 +87,7 @@ class VideoRecord:
         key: Its key.
         video: What is known of it; the path as given.
         info: What the container says.
-        wanted: Frames asked for.
-        read: Frames decoded.
-        corrupt: Frames that the decoder marked as damaged.
-        errors: Packets that the decoder refused.
+        wanted: Frames asked for; this, `read`, `corrupt` and `errors` are those of `ReadReport`.
         rejected: Faces found but left out, by reason.
         faces: The crops, by track and frame.
     """

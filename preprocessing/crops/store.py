@@ -138,14 +138,10 @@ def is_done(folder: Path, video: Video) -> bool:
     What is known of the video (label, identities, split) is brought up to date where it changed.
     """
     path = folder / video_folder(video) / RECORD
-    try:
-        record = VideoRecord.from_json(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not path.exists():
         return False
-    except (ManifestError, UnicodeDecodeError):
-        shutil.rmtree(path.parent)
-        return False
-    if not video.path.is_file() or record.info.file_bytes != video.path.stat().st_size:
+    record, there = read_record(folder, video), video.path.is_file()
+    if record is None or not there or record.info.file_bytes != video.path.stat().st_size:
         shutil.rmtree(path.parent)
         return False
     if record.video != _portable(video):

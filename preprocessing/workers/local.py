@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
 from typing import Any, Generic, TypeVar
@@ -81,7 +82,7 @@ def run_local(
     pending = iter(tasks)
     crew: list[_Worker] = []
     try:
-        for task in _first(pending, workers):
+        for task in islice(pending, workers):
             crew.append(_start(context, function, terms))
             _give(crew[-1], task)
         if meanwhile is not None:
@@ -108,10 +109,6 @@ def run_local(
     finally:
         for worker in crew:
             _stop(worker)
-
-
-def _first(tasks: Iterator[Task], count: int) -> list[Task]:
-    return [task for _, task in zip(range(count), tasks, strict=False)]
 
 
 def _context() -> BaseContext:
@@ -175,8 +172,7 @@ def _cause(code: int | None) -> str:
 
 def _stop(worker: _Worker) -> None:
     worker.pipe.close()
-    if worker.process.is_alive():
-        worker.process.kill()
+    worker.process.kill()
     worker.process.join()
     worker.process.close()
 

@@ -5,15 +5,17 @@ import logging
 import os
 import re
 import socket
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from preprocessing.errors import DeepfakeError, require
 from preprocessing.workers.local import TIMEOUT_S, Outcome, Result, Task, attempt
 
 if TYPE_CHECKING:
-    from preprocessing.batch import Engine, Job
+    from preprocessing.batch import Engine
 
+RAY = ("ray", "ray", "--engine ray")  # as `require` takes it
 RETRIES = 3  # after a worker or node died
 KNOCK_S = 10.0
 AHEAD = 4  # tasks submitted per processor, so that none waits and few are held
@@ -27,23 +29,9 @@ def ray_engine(address: str | None = None, timeout_s: float = TIMEOUT_S) -> "Eng
     Raises:
         DeepfakeError: Ray is not installed.
     """
-    require_ray()
+    require(*RAY)
 
-    def run(
-        function: "Callable[[Job], int]", jobs: "Sequence[Job]"
-    ) -> "Iterator[Outcome[Job, int]]":
-        return run_ray(function, jobs, address=address, timeout_s=timeout_s)
-
-    return run
-
-
-def require_ray() -> None:
-    """Import Ray.
-
-    Raises:
-        DeepfakeError: It is not installed.
-    """
-    require("ray", "ray", "--engine ray")
+    return partial(run_ray, address=address, timeout_s=timeout_s)
 
 
 def run_ray(
@@ -68,7 +56,7 @@ def run_ray(
     Raises:
         DeepfakeError: Ray is not installed, or the cluster does not answer.
     """
-    require_ray()
+    require(*RAY)
     import ray
 
     _knock(address)
