@@ -123,6 +123,7 @@ def extract_faces(
     info = index.info
     if index.still is not None:
         start_s, end_s = 0.0, None
+        options = replace(options, inside="always")
     last = info.duration_s if end_s is None else min(end_s, info.duration_s)
     span_s = last - max(start_s, 0.0)
     count = options.frames if fps is None else max(1, round(span_s * fps))
@@ -191,6 +192,8 @@ def crop_known(
         VideoError: The file cannot be used, or no frame of it can be decoded.
     """
     index = index_frames(path, limits)
+    if index.still is not None:
+        options = replace(options, inside="always")
     report = ReadReport()
     wanted: dict[int, list[tuple[int, Detection]]] = {}
     for track in tracks:
@@ -207,8 +210,10 @@ def crop_known(
 
 
 def _cut(image: Image, detection: Detection, options: PreprocessOptions) -> tuple[Image, Box]:
+    inside = options.inside == "always"
+    size, shape = options.crop_size, options.crop
     return crop_face(
-        image, detection, margin=options.margin, shape=options.crop, max_size=options.crop_size
+        image, detection, margin=options.margin, shape=shape, max_size=size, inside=inside
     )
 
 

@@ -1,10 +1,16 @@
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image as Pillow
 
 from preprocessing.crops.cropping import TEMPLATE, alignment, crop_face, crop_region, cut
-from preprocessing.types import Detection
+from preprocessing.pipeline import crop_known, extract_faces
+from preprocessing.types import Detection, Image, PreprocessOptions
 
 
 def detection(box: tuple[float, float, float, float]) -> Detection:
@@ -100,3 +106,36 @@ def test_inside_shows_no_black(x: float, y: float, side: float, margin: float) -
     assert 0 <= x0 < x1 <= 160
     assert 0 <= y0 < y1 <= 90
     assert x1 - x0 == y1 - y0
+
+
+class OneFace:
+    """Finds the same large face in every image."""
+
+    def detect(self, images: Sequence[Image]) -> list[list[Detection]]:
+        return [[detection((20, 15, 80, 75))] for _ in images]
+
+
+@pytest.mark.parametrize(
+    ("still", "inside", "stays"),
+    [(True, "stills", True), (False, "stills", False), (False, "always", True)],
+)
+def test_a_square_larger_than_its_picture_stays_inside_where_asked(
+    still: bool,
+    inside: Literal["stills", "always"],
+    stays: bool,
+    make_video: Callable[..., Path],
+    tmp_path: Path,
+) -> None:
+    picture = np.full((80, 100, 3), 200, np.uint8)
+    file = tmp_path / "face.png"
+    if still:
+        Pillow.fromarray(picture).save(file)
+    else:
+        file = make_video(tmp_path / "face.mp4", [picture] * 3)
+    options = PreprocessOptions(margin=0.5, inside=inside)
+    (face, *_) = extract_faces(file, options, OneFace()).faces
+    left, top, right, bottom = face.crop_box
+    assert (min(left, top) >= 0 and right <= 100 and bottom <= 80) == stays
+    assert bool(face.image.min() > 100) == stays
+    known = crop_known(file, options, extract_faces(file, options, OneFace()).tracks)
+    assert known.faces[0].crop_box == face.crop_box
