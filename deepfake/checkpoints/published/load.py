@@ -3,21 +3,20 @@
 import difflib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any, cast
 
 from torch import Tensor
 
-from deepfake.checkpoints.published import mesonet
 from deepfake.checkpoints.published.base import PublishedModel
 from deepfake.checkpoints.published.card import all_cards, known_cards
+from deepfake.checkpoints.published.keras import from_keras
 from deepfake.checkpoints.tensors import read_tensors
 from deepfake.errors import CheckpointError
 from preprocessing.options import options_from_dict
 from preprocessing.types import PreprocessOptions
 
-# What no card can say. Each has `matches(state)` and `load(state)`, and comes behind the cards.
-FAMILIES: tuple[ModuleType, ...] = (mesonet,)
+# The two networks of each of these are cut alike, and may be named together.
+TOGETHER = {"polimi": "polimi_efficientnet_b4", "mesonet": "meso4"}
 
 CONTAINERS = ("state_dict", "model_state_dict", "model", "net", "network")
 AVERAGED = ("state_dict_ema", "ema_state_dict", "model_ema", "ema_model", "ema")
@@ -44,16 +43,14 @@ def load_published(source: str | Path | Mapping[str, Tensor]) -> PublishedModel:
         name, contents = "the given tensors", cast("Mapping[str, Any]", source)
     else:
         name, contents = str(source), read_tensors(Path(source))
-    state = _unwrap(contents, name)
+    state = from_keras(_unwrap(contents, name))
     cards = tuple(all_cards(None if isinstance(source, Mapping) else Path(source)))
     for network in _networks(state):
         for candidate in _without_prefixes(network):
-            families: tuple[Any, ...] = (*cards, *FAMILIES)
-            for family in families:
-                if family.matches(candidate):
-                    return cast("PublishedModel", family.load(candidate))
-    modules = [family.__name__.rpartition(".")[2] for family in FAMILIES]
-    known = ", ".join(dict.fromkeys([*modules, *(card.name for card in cards)]))
+            for card in cards:
+                if card.matches(candidate):
+                    return card.load(candidate)
+    known = ", ".join(dict.fromkeys(card.name for card in cards))
     raise CheckpointError(
         f"{name} holds no network that is known here: {len(state)} tensors, beginning with "
         f"{', '.join(list(state)[:3])}. Known families of published checkpoints: {known}."
@@ -69,9 +66,8 @@ def published_crops(family: str) -> PreprocessOptions:
     Raises:
         CheckpointError: There is no such family.
     """
-    known = {"mesonet": mesonet.PREPROCESS}
-    known |= {card.name: options_from_dict(dict(card.preprocess)) for card in known_cards()}
-    known["polimi"] = known["polimi_efficientnet_b4"]  # both of its networks cut alike
+    known = {card.name: options_from_dict(dict(card.preprocess)) for card in known_cards()}
+    known |= {name: known[one] for name, one in TOGETHER.items()}
     if family not in known:
         near = [name for name in known if family in name]
         near = near or difflib.get_close_matches(family, known, n=3)

@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from deepfake.checkpoints import tensors
-from deepfake.checkpoints.published import mesonet
 from deepfake.checkpoints.published.base import PublishedModel
 from deepfake.checkpoints.published.load import load_published
 from deepfake.errors import CheckpointError
@@ -111,7 +110,7 @@ def test_the_dense_kernel_takes_rows_columns_channels(tmp_path: Path) -> None:
     state = tensors.read_h5(file)
     kernel = torch.arange(1024.0).reshape(8, 8, 16)  # row, column, channel
     state["dense_1/dense_1/kernel:0"][:, 0] = kernel.flatten()
-    network = mesonet.load(state).network
+    network = load_published(state).network
     ours = network.get_parameter("hidden.1.weight")[0].reshape(16, 8, 8)
     assert ours[3, 5, 7] == kernel[5, 7, 3]
 
