@@ -7,7 +7,7 @@ faces that were not judged. Imports no torch.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Protocol
@@ -55,64 +55,68 @@ def mean_logit(scores: Scores) -> float:
     return float(sigmoid(np.mean(logit(scores))))
 
 
-def _pooled(faces: Sequence[FaceScore]) -> Scores:
-    return np.array([face.score for face in faces if math.isfinite(face.score)], dtype=np.float64)
+def by_person(faces: Iterable[FaceScore]) -> dict[int, list[FaceScore]]:
+    """Return the judged faces of each person, in the order of their tracks' numbers."""
+    people: dict[int, list[FaceScore]] = {}
+    for face in sorted(faces, key=lambda face: face.track):
+        if math.isfinite(face.score):
+            people.setdefault(face.track, []).append(face)
+    return people
 
 
 def _people(faces: Sequence[FaceScore]) -> list[Scores]:
-    """Return the scores of each person, in the order of their tracks' numbers."""
-    people: dict[int, list[float]] = {}
-    for face in faces:
-        if math.isfinite(face.score):
-            people.setdefault(face.track, []).append(face.score)
-    return [np.array(people[track], dtype=np.float64) for track in sorted(people)]
+    return [np.array([f.score for f in seen], np.float64) for seen in by_person(faces).values()]
+
+
+class _OfFaces(Aggregator):
+    """A rule on the scores (N,) of all faces, N > 0, whoever they are of."""
+
+    def __call__(self, faces: Sequence[FaceScore]) -> float | None:
+        """Return the video's score, or None."""
+        scores = np.array([f.score for f in faces if math.isfinite(f.score)], dtype=np.float64)
+        return self._of(scores) if scores.size else None
+
+    def _of(self, scores: Scores) -> float:
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
-class Mean:
+class Mean(_OfFaces):
     """Mean over all faces."""
 
-    def __call__(self, faces: Sequence[FaceScore]) -> float | None:
-        """Return the video's score, or None."""
-        scores = _pooled(faces)
-        return float(scores.mean()) if scores.size else None
+    def _of(self, scores: Scores) -> float:
+        return float(scores.mean())
 
 
 @dataclass(frozen=True)
-class Median:
+class Median(_OfFaces):
     """Median over all faces."""
 
-    def __call__(self, faces: Sequence[FaceScore]) -> float | None:
-        """Return the video's score, or None."""
-        scores = _pooled(faces)
-        return float(np.median(scores)) if scores.size else None
+    def _of(self, scores: Scores) -> float:
+        return float(np.median(scores))
 
 
 @dataclass(frozen=True)
-class Max:
+class Max(_OfFaces):
     """Largest score over all faces."""
 
-    def __call__(self, faces: Sequence[FaceScore]) -> float | None:
-        """Return the video's score, or None."""
-        scores = _pooled(faces)
-        return float(scores.max()) if scores.size else None
+    def _of(self, scores: Scores) -> float:
+        return float(scores.max())
 
 
 @dataclass(frozen=True)
-class MeanLogit:
+class MeanLogit(_OfFaces):
     """Sigmoid of the mean logit over all faces, as Bonettini et al., ICPR 2020.
 
     https://arxiv.org/abs/2004.07676
     """
 
-    def __call__(self, faces: Sequence[FaceScore]) -> float | None:
-        """Return the video's score, or None."""
-        scores = _pooled(faces)
-        return mean_logit(scores) if scores.size else None
+    def _of(self, scores: Scores) -> float:
+        return mean_logit(scores)
 
 
 @dataclass(frozen=True)
-class TopKMean:
+class TopKMean(_OfFaces):
     """Mean of the highest scores: a fake may show in a few frames only.
 
     Args:
@@ -125,16 +129,12 @@ class TopKMean:
         if not 0 < self.fraction <= 1:
             raise ValueError(f"fraction must be in (0, 1], got {self.fraction}")
 
-    def __call__(self, faces: Sequence[FaceScore]) -> float | None:
-        """Return the video's score, or None."""
-        scores = np.sort(_pooled(faces))
-        if not scores.size:
-            return None
-        return float(scores[-math.ceil(self.fraction * scores.size) :].mean())
+    def _of(self, scores: Scores) -> float:
+        return float(np.sort(scores)[-math.ceil(self.fraction * scores.size) :].mean())
 
 
 @dataclass(frozen=True)
-class Vote:
+class Vote(_OfFaces):
     """Fraction of the faces whose score is above the threshold, strictly.
 
     With 0.5 this is `vote` of HanMoonSub/DeepGuard.
@@ -142,14 +142,12 @@ class Vote:
 
     threshold: float = 0.5
 
-    def __call__(self, faces: Sequence[FaceScore]) -> float | None:
-        """Return the video's score, or None."""
-        scores = _pooled(faces)
-        return float((scores > self.threshold).mean()) if scores.size else None
+    def _of(self, scores: Scores) -> float:
+        return float((scores > self.threshold).mean())
 
 
 @dataclass(frozen=True)
-class NoisyOr:
+class NoisyOr(Aggregator):
     """Probability that at least one person is fake, if people were independent.
 
     A person's probability is the sigmoid of their mean logit. Pearl, 1988, section 4.3.
@@ -164,7 +162,7 @@ class NoisyOr:
 
 
 @dataclass(frozen=True)
-class WorstPerson:
+class WorstPerson(Aggregator):
     """Mean of logits within a person; the person that looks most fake decides the video."""
 
     def __call__(self, faces: Sequence[FaceScore]) -> float | None:
@@ -173,7 +171,7 @@ class WorstPerson:
 
 
 @dataclass(frozen=True)
-class AnyPerson:
+class AnyPerson(Aggregator):
     """Probability that one of the people is fake, in all of their shots or in one.
 
     Any person may be the one, and any shot, so odds are averaged over people, not the highest
@@ -198,16 +196,15 @@ class AnyPerson:
 
     def __call__(self, faces: Sequence[FaceScore]) -> float | None:
         """Return the video's score, or None."""
-        people: dict[int, dict[int, list[FaceScore]]] = {}
-        for face in faces:
-            if math.isfinite(face.score):
-                people.setdefault(face.track, {}).setdefault(face.shot, []).append(face)
+        people = by_person(faces).values()
         if not people:
             return None
-        odds = np.mean([self._of_person(list(shots.values())) for shots in people.values()])
+        odds = np.mean([self._of_person(seen) for seen in people])
         return float(odds / (1 + odds))
 
-    def _of_person(self, shots: Sequence[Sequence[FaceScore]]) -> float:
+    def _of_person(self, faces: Sequence[FaceScore]) -> float:
+        numbers = dict.fromkeys(face.shot for face in faces)
+        shots = [[face for face in faces if face.shot == number] for number in numbers]
         logits = np.array([logit([f.score for f in shot]).mean() for shot in shots])
         counts = np.array([len(shot) for shot in shots], dtype=np.float64)
         weights = np.array([self._weight(shot) for shot in shots])
@@ -226,7 +223,7 @@ class AnyPerson:
 
 
 @dataclass(frozen=True)
-class PeopleVoting:
+class PeopleVoting(Aggregator):
     """Mean per person; the first mean above the threshold answers, else the mean of the means.
 
     Coccomini et al., ICIAP 2022, https://arxiv.org/abs/2107.02612
@@ -244,7 +241,7 @@ class PeopleVoting:
 
 
 @dataclass(frozen=True)
-class Confident:
+class Confident(_OfFaces):
     """Mean of the confident faces, where there are enough of them, else of all.
 
     The strategy of the DFDC's winner, selimsef/dfdc_deepfake_challenge; HanMoonSub/DeepGuard's
@@ -256,11 +253,7 @@ class Confident:
 
     more_than: int = 11
 
-    def __call__(self, faces: Sequence[FaceScore]) -> float | None:
-        """Return the video's score, or None."""
-        scores = _pooled(faces)
-        if not scores.size:
-            return None
+    def _of(self, scores: Scores) -> float:
         fakes, reals = scores[scores > 0.8], scores[scores < 0.2]
         if fakes.size > max(int(scores.size // 2.5), self.more_than):
             return float(fakes.mean())
@@ -268,7 +261,7 @@ class Confident:
 
 
 @dataclass(frozen=True)
-class ConfidentPeople:
+class ConfidentPeople(Aggregator):
     """Score each person by their confident faces, then let the most fake or the most real decide.
 
     The rule of deepware/deepfake-scanner. It is not defined for a person with one face below 0.8;
@@ -297,7 +290,7 @@ class ConfidentPeople:
 
 
 @dataclass(frozen=True)
-class FrameMaxMean:
+class FrameMaxMean(Aggregator):
     """Largest score of each frame, then the mean over the frames that have faces.
 
     Shiohara and Yamasaki, CVPR 2022 (Self-Blended Images), https://arxiv.org/abs/2204.08376
@@ -365,12 +358,8 @@ def person_scores(faces: Sequence[FaceScore], rule: Aggregator) -> tuple[TrackSc
 
     A person of whom no face was judged is left out. `faces` counts the judged ones.
     """
-    people: dict[int, list[FaceScore]] = {}
-    for face in faces:
-        if math.isfinite(face.score):
-            people.setdefault(face.track, []).append(face)
     result = []
-    for track, seen in sorted(people.items()):
+    for track, seen in by_person(faces).items():
         score = rule(seen)
         if score is not None:
             times = [face.time_s for face in seen]
