@@ -103,19 +103,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     _import(arguments)
     out = arguments.out or DEFAULT_OUT
 
-    from deepfake.evaluation.run import SCORES, run
+    from deepfake.evaluation.run import SCORES, evaluate
 
-    _, failures = run(
-        arguments.checkpoint or [None],
-        arguments.data or [Path("data/faces")],
-        out=out,
-        split=arguments.split,
-        protocol=arguments.protocol,
-        robustness=arguments.robustness,
-        device=arguments.device,
-    )
+    asked = {
+        name: getattr(arguments, name) for name in ("split", "protocol", "robustness", "device")
+    }
+    folders = arguments.data or [Path("data/faces")]
+    scores = evaluate(arguments.checkpoint, folders, out=out, **asked)
     status = _report([out / SCORES], out, arguments)
-    return SOME_FAILED if failures else status
+    return SOME_FAILED if scores.failures else status
 
 
 def _import(given: argparse.Namespace) -> None:

@@ -8,13 +8,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from deepfake.evaluation.scores import Looks
 from preprocessing.crops.manifest import MANIFEST
 from preprocessing.types import FaceCrop
 
 logger = logging.getLogger(__name__)
 
 CACHE = ".scores"
-Looks = tuple[float, float, float]  # score, sharpness, brightness
 SCHEMA = pa.schema(
     [("path", pa.string()), *((n, pa.float64()) for n in ("score", "sharpness", "brightness"))]
 )

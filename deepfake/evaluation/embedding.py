@@ -1,6 +1,6 @@
 """A map of the features of faces in two dimensions, kept beside the scores."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -9,11 +9,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from deepfake.evaluation.faces import tracks_of
+from deepfake.checkpoints.loading import Checkpoint
+from deepfake.evaluation.faces import Folder, image_reader, tracks_of
 from deepfake.evaluation.scores import ScoresError
 from deepfake.inference.faces import batches
-from deepfake.recipe import InputRecipe
-from preprocessing.types import FaceCrop, Image, Label
+from preprocessing.types import FaceCrop, Label
 
 EMBEDDING = "embedding.parquet"
 MOST = 2000  # faces; t-SNE takes seconds for so many
@@ -47,38 +47,39 @@ class EmbeddedFace:
 
 
 def embed(
-    checkpoint: str,
-    features: Callable[[Floats], Floats],
-    recipe: InputRecipe,
-    crops: Sequence[FaceCrop],
-    read: Callable[[FaceCrop], Image],
-    *,
-    frames: int = 1,
-    seed: int = 0,
+    name: str, checkpoint: Checkpoint, folders: Sequence[Folder], *, seed: int = 0
 ) -> list[EmbeddedFace]:
     """Return the map of at most 2,000 crops; nothing where there are too few for one.
 
     Args:
-        checkpoint: What gives the features, by name.
-        features: From prepared faces to their features (B, D).
-        recipe: Prepares them.
-        crops: Sorted by video, track and frame.
-        read: Returns a crop's pixels.
-        frames: Crops that the network takes at once, T.
+        name: What the checkpoint is called.
+        checkpoint: Gives the features; without a network of torch it has none, and no map.
+        folders: Crops, sorted by video, track and frame.
         seed: Chooses the crops; same seed, same map.
     """
-    rng = np.random.default_rng(seed)
-    chosen = np.sort(rng.permutation(len(crops))[:MOST])
+    features = getattr(checkpoint.scorer, "features", None)
+    if features is None:
+        return []
+    every = [crop for folder in folders for crop in folder.crops]
+    readers = {}
+    for folder, crops, _ in folders:
+        readers |= dict.fromkeys(map(id, crops), image_reader(folder, crops))
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(every))[:MOST])
     firsts: list[FaceCrop] = []
     found: list[Floats] = []
-    for batch in batches(tracks_of(crops[k] for k in chosen), read, recipe, frames):
+    for batch in batches(
+        tracks_of(every[k] for k in chosen),
+        lambda crop: readers[id(crop)](crop),
+        checkpoint.recipe,
+        checkpoint.frames,
+    ):
         found.append(features(batch.inputs))
         firsts += [clip[0] for clip in batch.clips]
     if len(firsts) < FEWEST:
         return []
     places = tsne(np.concatenate(found), seed=seed)
     return [
-        EmbeddedFace(checkpoint, crop.dataset, crop.video, crop.label, float(x), float(y))
+        EmbeddedFace(name, crop.dataset, crop.video, crop.label, float(x), float(y))
         for crop, (x, y) in zip(firsts, places, strict=True)
     ]
 

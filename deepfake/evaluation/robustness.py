@@ -10,14 +10,13 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
+from deepfake.checkpoints.loading import Checkpoint
 from deepfake.evaluation.damage import LEVELS, damage
-from deepfake.evaluation.faces import FaceScorer, score_crops, to_row
-from deepfake.evaluation.scores import UNDAMAGED, ScoreRow
-from deepfake.recipe import InputRecipe
+from deepfake.evaluation.faces import score_crops
+from deepfake.evaluation.scores import UNDAMAGED, Row, score_row
 from preprocessing.crops.cropping import crop_face
 from preprocessing.crops.manifest import VideoRecord, read_options
 from preprocessing.types import Detection, FaceCrop, Image, PreprocessOptions
@@ -27,77 +26,50 @@ FRAMES = 8  # per video
 STRETCH = 12  # frames that are encoded up to the one looked at, so that it has real references
 
 
-class ScoringCheckpoint(Protocol):
-    """What is needed of a `deepfake.checkpoints.Checkpoint`."""
-
-    @property
-    def scorer(self) -> FaceScorer:
-        """What scores prepared faces."""
-        ...
-
-    @property
-    def recipe(self) -> InputRecipe:
-        """What prepares them."""
-        ...
-
-    @property
-    def frames(self) -> int:
-        """Crops that the network takes at once."""
-        ...
-
-
 def score_damaged(
-    checkpoint: ScoringCheckpoint,
+    checkpoint: Checkpoint,
     name: str,
     record: VideoRecord,
     crops: Sequence[FaceCrop],
     group: str,
     folder: Path,
-) -> list[ScoreRow]:
-    """Return the scores of a video's faces undamaged and under every damage and level.
+) -> list[Row]:
+    """Return rows of a video's faces undamaged and under every damage and level.
 
     Args:
         checkpoint: What judges.
         name: Its name.
         record: The video, which must still lie where preprocess found it.
         crops: Its faces.
-        group: See `ScoreRow`.
+        group: See `deepfake.evaluation.scores.SCHEMA`.
         folder: Folder of the crops, whose options say how faces are cut.
 
     Raises:
         VideoError: The video is not there any more or cannot be read.
     """
     options = read_options(folder)
-    conditions = [
-        (UNDAMAGED, 0),
-        *((kind, k + 1) for kind in LEVELS for k in range(len(LEVELS[kind]))),
-    ]
     chosen = _some(sorted({crop.frame for crop in crops}))
-    faces = {frame: [crop for crop in crops if crop.frame == frame] for frame in chosen}
-    images: dict[tuple[str, int], list[tuple[FaceCrop, Image]]] = {c: [] for c in conditions}
+    some = sorted((c for c in crops if c.frame in chosen), key=lambda c: (c.track, c.frame))
+    conditions = [(kind, k + 1) for kind in LEVELS for k in range(len(LEVELS[kind]))]
+    images: dict[tuple[str, int], dict[tuple[int, int], Image]]
+    images = {condition: {} for condition in [(UNDAMAGED, 0), *conditions]}
     for frame, stretch in _stretches(record.video.path, chosen):
-        for kind, level in conditions:
+        for (kind, level), seen in images.items():
             seed = zlib.crc32(f"{record.key}/{kind}/{level}/{frame}".encode())
             generator = np.random.default_rng(seed)
             image = stretch[-1] if kind == UNDAMAGED else damage(stretch, kind, level, generator)
-            images[kind, level] += [
-                (crop, checkpoint.recipe.resized(_cut(image, crop, options)))
-                for crop in faces[frame]
-            ]
-    rows = []
-    for (kind, level), pairs in images.items():
-        pixels = {(crop.track, crop.frame): image for crop, image in pairs}
-        ordered = sorted((crop for crop, _ in pairs), key=lambda c: (c.track, c.frame))
-        for crop, *looks in score_crops(
-            checkpoint.scorer,
-            checkpoint.recipe,
-            ordered,
-            partial(_pixels, pixels),
-            frames=checkpoint.frames,
-        ):
-            three = (looks[0], looks[1], looks[2])
-            rows.append(to_row(crop, name, group, three, damage=kind, level=level))
-    return rows
+            for crop in (crop for crop in some if crop.frame == frame):
+                face = checkpoint.recipe.resized(_cut(image, crop, options))
+                seen[crop.track, crop.frame] = face
+    return [
+        score_row(crop, looks, checkpoint=name, group=group, damage=kind, level=level)
+        for (kind, level), seen in images.items()
+        for crop, looks in score_crops(
+            checkpoint,
+            [crop for crop in some if (crop.track, crop.frame) in seen],
+            partial(_pixels, seen),
+        )
+    ]
 
 
 def _pixels(images: Mapping[tuple[int, int], Image], crop: FaceCrop) -> Image:

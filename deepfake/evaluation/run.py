@@ -24,23 +24,25 @@ from deepfake.data.splits.crop_hashes import KNOWN, crop_hashes, read_known
 from deepfake.data.splits.duplicates import near_duplicates
 from deepfake.data.splits.leaks import sample_rows
 from deepfake.errors import DeepfakeError, VideoError
-from deepfake.evaluation.cache import Looks, ScoreCache
+from deepfake.evaluation.cache import ScoreCache
 from deepfake.evaluation.embedding import EMBEDDING, EmbeddedFace, embed, write_embedding
 from deepfake.evaluation.faces import (
+    Folder,
     check_options,
     group_names,
     image_reader,
     of_protocol,
     read_folders,
     score_crops,
-    to_row,
 )
 from deepfake.evaluation.robustness import score_damaged
 from deepfake.evaluation.scores import (
     Judge,
-    ScoreRow,
+    Looks,
+    Row,
     Scores,
     read_scores,
+    score_row,
     score_table,
     write_scores,
 )
@@ -49,7 +51,6 @@ from preprocessing.types import FaceCrop, Split
 
 logger = logging.getLogger(__name__)
 
-Folder = tuple[Path, list[FaceCrop], list[FaceCrop]]
 SCORES = "scores.parquet"
 RUNS = Path("runs")
 DEFAULT_OUT = RUNS / "evaluation"
@@ -82,23 +83,6 @@ def evaluate(
         DeepfakeError: A checkpoint or folder cannot be read, or nothing is left to score.
     """
     given = [checkpoint] if checkpoint is None or isinstance(checkpoint, Path) else checkpoint
-    return run(
-        given, folders, out=out, split=split, protocol=protocol, robustness=robustness,
-        device=device,
-    )[0]  # fmt: skip
-
-
-def run(
-    given: Sequence[Path | None],
-    folders: Sequence[Path],
-    *,
-    out: Path,
-    split: Split | None,
-    protocol: str | None,
-    robustness: bool,
-    device: str,
-) -> tuple[Scores, int]:
-    """Do what `evaluate` does; return the number of videos that could not be damaged, too."""
     measured = read_folders(folders)
     if protocol is not None:
         measured = of_protocol(measured, find_protocol(protocol), split)
@@ -107,23 +91,22 @@ def run(
     judges: dict[str, Judge] = {}
     embedded: list[EmbeddedFace] = []
     failures = 0
-    for name, checkpoint in _load(given, device).items():
-        found = checkpoint.calibration
-        fitted = found if found.reals or found.method != "none" else None
-        judges[name] = Judge(fitted, checkpoint.aggregation, checkpoint.sha256)
-        chosen = _of_split(measured, split, name, checkpoint)
+    for name, one in _load(given, device).items():
+        known = one.calibration.reals or one.calibration.method != "none"
+        fitted = one.calibration if known else None
+        judges[name] = Judge(fitted, one.aggregation, one.sha256)
+        chosen = _of_split(measured, split, name, one)
         groups = group_names(crop for _, crops, empty in chosen for crop in [*crops, *empty])
-        tables.append(score_table(_score(name, checkpoint, chosen, groups)))
+        tables.append(score_table(_score(name, one, chosen, groups)))
         if robustness:
-            damaged, failed = _damage(name, checkpoint, chosen, groups)
+            damaged, failed = _damage(name, one, chosen, groups)
             tables.append(score_table(damaged))
             failures += failed
-        embedded += _embed(name, checkpoint, chosen)
+        embedded += embed(name, one, chosen)
+        # Each time, so that no finished one is lost.
         write_embedding(out / EMBEDDING, embedded)
-        write_scores(
-            out / SCORES, pa.concat_tables(tables), judges
-        )  # each time, so that no finished one is lost
-    return read_scores(out / SCORES), failures
+        write_scores(out / SCORES, pa.concat_tables(tables), judges)
+    return replace(read_scores(out / SCORES), failures=failures)
 
 
 def _of_split(
@@ -135,16 +118,12 @@ def _of_split(
     if split is None:
         _warn_of_training(folders, drawn, name)
 
-    def sided(crops: Sequence[FaceCrop]) -> list[FaceCrop]:
-        known = [
-            replace(crop, split=drawn[crop.video])
-            if crop.split in (None, "train") and crop.video in drawn
-            else crop
-            for crop in crops
-        ]
-        return [crop for crop in known if split in (None, crop.split)]
+    def sided(crop: FaceCrop) -> FaceCrop | None:
+        if crop.split in (None, "train") and crop.video in drawn:
+            crop = replace(crop, split=drawn[crop.video])
+        return crop if split in (None, crop.split) else None
 
-    chosen = [(folder, sided(crops), sided(empty)) for folder, crops, empty in folders]
+    chosen = [folder.each(sided) for folder in folders]
     if not any(crops for _, crops, _ in chosen):
         names = ", ".join(str(folder) for folder, _, _ in folders)
         which = f" of split {split}" if split else ""
@@ -211,7 +190,7 @@ def _load(paths: Sequence[Path | None], device: str) -> dict[str, Checkpoint]:
 
 def _score(
     name: str, checkpoint: Checkpoint, folders: Sequence[Folder], groups: Mapping[str, str]
-) -> Iterator[ScoreRow]:
+) -> Iterator[Row]:
     with progress_bar() as bar:
         total = sum(len(crops) for _, crops, _ in folders)
         task = bar.add_task(f"{name}: faces", total=total, rate="")
@@ -221,46 +200,19 @@ def _score(
             unknown = cache.unknown(crops)
             bar.advance(task, len(crops) - len(unknown))
             found: dict[str, Looks] = {}
-            for crop, *looks in score_crops(
-                checkpoint.scorer,
-                checkpoint.recipe,
-                unknown,
-                image_reader(folder, unknown),
-                frames=checkpoint.frames,
-            ):
-                found[crop.path] = (looks[0], looks[1], looks[2])
+            for crop, looks in score_crops(checkpoint, unknown, image_reader(folder, unknown)):
+                found[crop.path] = looks
                 bar.advance(task)
             cache.add(found)
-            yield from (to_row(crop, name, groups[crop.video]) for crop in empty)
-            for crop in crops:
-                yield to_row(crop, name, groups[crop.video], cache.known[crop.path])
-
-
-def _embed(name: str, checkpoint: Checkpoint, folders: Sequence[Folder]) -> list[EmbeddedFace]:
-    """Return a map of the faces' features, where the checkpoint is a network of torch."""
-    features = getattr(checkpoint.scorer, "features", None)
-    if features is None:
-        return []
-    readers = {
-        id(crop): read
-        for folder, crops, _ in folders
-        for read in (image_reader(folder, crops),)
-        for crop in crops
-    }
-    return embed(
-        name,
-        features,
-        checkpoint.recipe,
-        [crop for _, crops, _ in folders for crop in crops],
-        lambda crop: readers[id(crop)](crop),
-        frames=checkpoint.frames,
-    )
+            for crop in [*empty, *crops]:
+                looks_of = cache.known[crop.path] if crop.path else None
+                yield score_row(crop, looks_of, checkpoint=name, group=groups[crop.video])
 
 
 def _damage(
     name: str, checkpoint: Checkpoint, folders: Sequence[Folder], groups: dict[str, str]
-) -> tuple[list[ScoreRow], int]:
-    rows: list[ScoreRow] = []
+) -> tuple[list[Row], int]:
+    rows: list[Row] = []
     failed = 0
     with progress_bar() as bar:
         for folder, crops, _ in folders:

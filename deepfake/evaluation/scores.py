@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from deepfake.calibration import Calibration
 from deepfake.errors import DeepfakeError
 from deepfake.types import FaceScore
-from preprocessing.types import Label
+from preprocessing.types import FaceCrop, Label
 
 VERSION = 1
 VERSION_KEY = b"deepfake.scores_version"
@@ -28,30 +28,36 @@ JUDGES_KEY = b"deepfake.judges"
 UNDAMAGED = "none"  # the damage of undamaged frames that a drop is measured from
 NAN = float("nan")
 CHUNK = 20_000  # rows that are objects at a time
+Looks = tuple[float, float, float]  # score, sharpness, brightness
+Row = dict[str, Any]  # of `SCHEMA`
 
 SCHEMA = pa.schema(
     [
-        pa.field("checkpoint", pa.string(), nullable=False),
+        pa.field("checkpoint", pa.string(), nullable=False),  # what judged
+        # What was done to the video before; empty for nothing. Of `UNDAMAGED` are the few frames
+        # that damaged ones are compared with.
         pa.field("damage", pa.string(), nullable=False),
-        pa.field("level", pa.int8(), nullable=False),
+        pa.field("level", pa.int8(), nullable=False),  # how much, 1 to 5; 0 for nothing
         pa.field("dataset", pa.string(), nullable=False),
-        pa.field("method", pa.string(), nullable=False),
-        pa.field("compression", pa.string(), nullable=False),
-        pa.field("video", pa.string(), nullable=False),
-        pa.field("identities", pa.list_(pa.string()), nullable=False),
+        pa.field("method", pa.string(), nullable=False),  # of manipulation
+        pa.field("compression", pa.string(), nullable=False),  # as the data set names it
+        pa.field("video", pa.string(), nullable=False),  # its key
+        pa.field("identities", pa.list_(pa.string()), nullable=False),  # the people in the video
+        # The same for videos that share a person or a source: the first one's key.
         pa.field("group", pa.string(), nullable=False),
-        pa.field("label", pa.int8()),
-        pa.field("split", pa.string()),
-        pa.field("crop", pa.string(), nullable=False),
-        pa.field("track", pa.int32()),
+        pa.field("label", pa.int8()),  # 0 real, 1 fake, none where unknown
+        pa.field("split", pa.string()),  # the official one
+        pa.field("crop", pa.string(), nullable=False),  # its file; empty where no face was found
+        pa.field("track", pa.int32()),  # number in its video
         pa.field("frame", pa.int64()),
-        pa.field("time_s", pa.float64()),
-        pa.field("face_size", pa.float32()),
-        pa.field("sharpness", pa.float32()),
+        pa.field("time_s", pa.float64()),  # of presentation, in seconds
+        pa.field("face_size", pa.float32()),  # longer side of the box, in pixels of the frame
+        pa.field("sharpness", pa.float32()),  # see `deepfake.evaluation.faces.appearance`
         pa.field("brightness", pa.float32()),
-        pa.field("score", pa.float64()),
+        pa.field("score", pa.float64()),  # P(fake) in [0, 1], uncalibrated
     ]
 )
+OF_VIDEO = ("dataset", "method", "compression", "video", "identities", "label", "split")
 ABOUT = [
     "checkpoint", "damage", "level", "dataset", "method", "compression", "video", "group", "label",
     "split",
@@ -64,58 +70,10 @@ class ScoresError(DeepfakeError):
 
 
 @dataclass(frozen=True)
-class ScoreRow:
-    """A row of `scores.parquet`.
-
-    Args:
-        checkpoint: What judged.
-        damage: What was done to the video before; empty for nothing. Of `UNDAMAGED` are the few
-            frames that damaged ones are compared with.
-        level: How much, 1 to 5; 0 for nothing.
-        dataset: Name of the data set.
-        method: Manipulation method.
-        compression: As the data set names it.
-        video: Key of the video.
-        identities: The people in the video, as the data set names them.
-        group: The same for videos that share a person or a source: the first one's key.
-        label: 0 real, 1 fake, None unknown.
-        split: Official split.
-        crop: File of the crop in its folder; empty where no face was found.
-        track: Number of the track in its video.
-        frame: Number of the frame.
-        time_s: Presentation time, in seconds.
-        face_size: Longer side of the face's box, in pixels of the frame.
-        sharpness: See `appearance`.
-        brightness: See `appearance`.
-        score: P(fake) in [0, 1], uncalibrated; None where no face was found.
-    """
-
-    checkpoint: str
-    damage: str
-    level: int
-    dataset: str
-    method: str
-    compression: str
-    video: str
-    identities: tuple[str, ...]
-    group: str
-    label: Label | None
-    split: str | None
-    crop: str = ""
-    track: int | None = None
-    frame: int | None = None
-    time_s: float | None = None
-    face_size: float | None = None
-    sharpness: float | None = None
-    brightness: float | None = None
-    score: float | None = None
-
-
-@dataclass(frozen=True)
 class ScoredVideo:
     """A video with all its scored faces; medians over them describe what it looks like.
 
-    See `ScoreRow` for the fields. `people` is the number of tracks.
+    See `SCHEMA` for the fields. `people` is the number of tracks.
     """
 
     checkpoint: str
@@ -167,26 +125,52 @@ class Judge:
 
 @dataclass(frozen=True)
 class Scores:
-    """Scored videos and, by checkpoint, what judged them."""
+    """Scored videos, by checkpoint what judged them, and how many could not be damaged."""
 
     videos: tuple[ScoredVideo, ...]
     judges: Mapping[str, Judge]
+    failures: int = 0
 
 
-def score_table(rows: Iterable[ScoreRow]) -> pa.Table:
+def score_row(
+    crop: FaceCrop,
+    looks: Looks | None = None,
+    *,
+    checkpoint: str,
+    group: str,
+    damage: str = "",
+    level: int = 0,
+) -> Row:
+    """Return a row of `SCHEMA`.
+
+    Args:
+        crop: Which face, or a stand-in for a video without one.
+        looks: Score, sharpness and brightness; None for a video without a face.
+        checkpoint: See `SCHEMA`, as for the others.
+        group: See there.
+        damage: See there.
+        level: See there.
+    """
+    row = {name: getattr(crop, name) for name in OF_VIDEO} | {"crop": crop.path}
+    row |= {"checkpoint": checkpoint, "group": group, "damage": damage, "level": level}
+    if looks is not None:
+        x0, y0, x1, y1 = crop.box
+        row |= {name: getattr(crop, name) for name in ("track", "frame", "time_s")}
+        row |= dict(zip(("score", "sharpness", "brightness"), looks, strict=True))
+        row["face_size"] = max(x1 - x0, y1 - y0)
+    return row
+
+
+def score_table(rows: Iterable[Row]) -> pa.Table:
     """Return rows as columns; only some thousands at a time are objects."""
     left, parts = iter(rows), [SCHEMA.empty_table()]
     while some := list(islice(left, CHUNK)):
-        columns = {name: [getattr(row, name) for row in some] for name in SCHEMA.names}
-        parts.append(pa.Table.from_pydict(columns, schema=SCHEMA))
+        parts.append(pa.Table.from_pylist(some, schema=SCHEMA))
     return pa.concat_tables(parts)
 
 
-def write_scores(
-    path: Path, rows: pa.Table | Iterable[ScoreRow], judges: Mapping[str, Judge]
-) -> None:
+def write_scores(path: Path, table: pa.Table, judges: Mapping[str, Judge]) -> None:
     """Write `scores.parquet`, sorted, so that a video's rows are neighbours."""
-    table = rows if isinstance(rows, pa.Table) else score_table(rows)
     stored = {name: judge.to_dict() for name, judge in judges.items()}
     metadata = {VERSION_KEY: str(VERSION).encode(), JUDGES_KEY: json.dumps(stored).encode()}
     order = ("checkpoint", "damage", "level", "dataset", "video", "track", "frame")
@@ -237,18 +221,17 @@ def _videos(table: pa.Table) -> Iterator[ScoredVideo]:
     }
     valid = table["score"].is_valid().to_numpy()
     for first, start, end in zip(about, starts, [*starts[1:], table.num_rows], strict=True):
-        cells = {name: column[start:end] for name, column in columns.items()}
-        seen = valid[start:end]
-        times = np.nan_to_num(cells["time_s"][seen])
+        seen = start + np.flatnonzero(valid[start:end])
+        cells = {name: column[seen] for name, column in columns.items()}
         faces = zip(
-            cells["score"][seen].tolist(),
-            cells["track"][seen].astype(int).tolist(),
-            cells["frame"][seen].astype(int).tolist(),
-            times.tolist(),
+            cells["score"].tolist(),
+            cells["track"].astype(int).tolist(),
+            cells["frame"].astype(int).tolist(),
+            np.nan_to_num(cells["time_s"]).tolist(),
             strict=True,
         )
-        scores = tuple(FaceScore(score, track, frame, time) for score, track, frame, time in faces)
-        looks: dict[str, Any] = {name: _median(cells[name][seen]) for name in LOOKS}
+        scores = tuple(FaceScore(*face) for face in faces)
+        looks: dict[str, Any] = {name: _median(cells[name]) for name in LOOKS}
         people = len({face.track for face in scores})
         yield ScoredVideo(**first, faces=scores, people=people, **looks)
 

@@ -229,9 +229,9 @@ def test_clips_of_a_temporal_network_share_their_score() -> None:
         return np.full((8, 8, 3), 51 * crop.frame, dtype=np.uint8)
 
     checkpoint = brightness("x", frames=3)
-    found = list(score_crops(checkpoint.scorer, checkpoint.recipe, crops, read, frames=3))
-    assert [crop.frame for crop, *_ in found] == [0, 1, 2, 3, 4, 0]
-    scores = [score for _, score, *_ in found]
+    found = list(score_crops(checkpoint, crops, read))
+    assert [crop.frame for crop, _ in found] == [0, 1, 2, 3, 4, 0]
+    scores = [score for _, (score, *_) in found]
     # Five faces are one clip, of which the first, third and fifth are taken.
     np.testing.assert_allclose(scores, [*[(0 + 0.4 + 0.8) / 3] * 5, 0], atol=1e-6)
 

@@ -1,5 +1,6 @@
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,13 +14,15 @@ from deepfake.evaluation.predictions import read_predictions
 from deepfake.evaluation.scores import (
     Judge,
     ScoredVideo,
-    ScoreRow,
     ScoresError,
     read_scores,
+    score_row,
+    score_table,
     write_scores,
 )
 from deepfake.evaluation.summary import judge, result
 from deepfake.types import FaceScore
+from preprocessing.types import FaceCrop
 
 PUBLISHED = Path("../shared/data/protocols/genconvit_scores")
 
@@ -48,18 +51,20 @@ def many(n: int = 60, *, shift: float = 2.0, seed: int = 0) -> list[ScoredVideo]
 
 
 def test_scores_survive_the_file(tmp_path: Path) -> None:
-    def row(name: str, track: int | None, frame: int | None, score: float | None) -> ScoreRow:
-        return ScoreRow(
-            "ours", "", 0, "set", "swap", "c23", f"set/swap/c23/{name}", ("7", "12"), "first",
-            1, "test", "crop.png", track, frame, 0.5, 80.0 if track is None else 80.0 + track,
-            12.0, 0.4, score,
+    def row(name: str, track: int, frame: int, score: float | None) -> dict[str, Any]:
+        box, points = (0.0, 0.0, 60.0, 80.0 + track), np.zeros((5, 2), dtype=np.float32)
+        crop = FaceCrop(
+            "crop.png", f"set/swap/c23/{name}", track, frame, 0.5, box, 1.0, points, box,
+            1, ("7", "12"), None, "swap", "c23", "set", "test",
         )  # fmt: skip
+        looks = None if score is None else (score, 12.0, 0.4)
+        return score_row(crop, looks, checkpoint="ours", group="first")
 
     calibration = fit([0, 1] * 20, [0.1, 0.9] * 20)
     path = tmp_path / "scores.parquet"
-    rows = [row("b", 1, 3, 0.9), row("a", None, None, None), row("b", 0, 5, 0.2), row("b", 1, 1, 0)]
+    rows = [row("b", 1, 3, 0.9), row("a", 0, 0, None), row("b", 0, 5, 0.2), row("b", 1, 1, 0)]
     judge_of = Judge(calibration, "mean", "c0ffee")
-    write_scores(path, rows, {"ours": judge_of, "plain": Judge()})
+    write_scores(path, score_table(rows), {"ours": judge_of, "plain": Judge()})
     found = read_scores(path)
     assert found.judges == {"ours": judge_of, "plain": Judge()}
     empty, full = found.videos

@@ -17,7 +17,7 @@ from deepfake.data.__main__ import main
 from deepfake.data.datamodule import FaceDataModule
 from deepfake.data.shards.write import write_shards
 from deepfake.errors import DeepfakeError
-from deepfake.evaluation.faces import image_reader, read_crop
+from deepfake.evaluation.faces import image_reader
 from deepfake.recipe import InputRecipe
 from preprocessing.crops.manifest import read_manifest
 from preprocessing.errors import ManifestError
@@ -81,8 +81,8 @@ def test_crops_are_in_the_tars_byte_for_byte(drawn_faces: Path, shards: Path) ->
     assert not (shards / "crops").exists()
     read = image_reader(shards, crops)
     for crop in crops[::7]:
-        np.testing.assert_array_equal(read(crop), read_crop(drawn_faces, crop))
-    assert read_crop(shards, crops[0]).shape == (100, 100, 3)
+        np.testing.assert_array_equal(read(crop), image_reader(drawn_faces, [crop])(crop))
+    assert image_reader(shards, [crops[0]])(crops[0]).shape == (100, 100, 3)
 
 
 def test_webdataset_reads_them(drawn_faces: Path, shards: Path) -> None:
@@ -115,7 +115,7 @@ def test_long_names_and_dots_are_kept(tmp_path: Path, write_faces: Write, row: R
     expected = cv2.imread(str(folder / crop.path))
     assert expected is not None
     expected = expected[:, :, ::-1]
-    np.testing.assert_array_equal(read_crop(tmp_path / "shards", crop), expected)
+    np.testing.assert_array_equal(image_reader(tmp_path / "shards", [crop])(crop), expected)
 
 
 def test_what_is_wrong_is_said(
