@@ -5,7 +5,7 @@ checkpoint has one threshold. See https://arxiv.org/abs/2606.19184.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,9 +37,9 @@ class Across:
     stored: float
 
 
-def across(judged: Mapping[str, Judged]) -> Across | None:
+def across(judged: Iterable[Judged]) -> Across | None:
     """Return the figures of one checkpoint's data sets; None with fewer than two."""
-    whole = [one for one in judged.values() if 0 < one.labels.sum() < one.labels.size]
+    whole = [one for one in judged if 0 < one.labels.sum() < one.labels.size]
     if len(whole) < 2:
         return None
     areas = [auroc(one.labels, one.raw) for one in whole]

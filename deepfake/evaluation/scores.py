@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from deepfake.aggregation import Aggregator, by_name
 from deepfake.calibration import Calibration
 from deepfake.errors import DeepfakeError
 from deepfake.types import FaceScore
@@ -106,6 +107,11 @@ class Judge:
     calibration: Calibration | None = None
     aggregation: str = "worst_person"  # which leaves one score per video as it is
     sha256: str = ""
+
+    @property
+    def rule(self) -> Aggregator:
+        """The rule itself."""
+        return by_name(self.aggregation)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types."""

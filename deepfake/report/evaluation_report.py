@@ -1,15 +1,15 @@
 """From scores to every table, figure and the page: needs no network and no crops."""
 
+import base64
 import math
 import re
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deepfake.aggregation import by_name
 from deepfake.evaluation.across import across
 from deepfake.evaluation.comparison import compare_checkpoints, compare_rules, shortcuts
 from deepfake.evaluation.coverage import coverage
@@ -30,16 +30,38 @@ from deepfake.evaluation.summary import (
 )
 from deepfake.report import evaluation_plots as plots
 from deepfake.report import evaluation_tables as tables
-from deepfake.report.evaluation_page import Picture, evaluation_page
-from deepfake.report.evaluation_tables import Table, number
+from deepfake.report.evaluation_tables import Table, table
+from deepfake.report.page import environment
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Cell = tuple[str, str]  # checkpoint, data set
-Cells = Mapping[Cell, Sequence[ScoredVideo]]
 LEVELS: tuple[Level, ...] = ("video", "person", "face")
-Damaged = Mapping[Cell, Mapping[tuple[str, int], Sequence[ScoredVideo]]]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The videos of a data set as a checkpoint scored them; damaged ones by damage and level."""
+
+    checkpoint: str
+    dataset: str
+    judge: Judge
+    videos: list[ScoredVideo] = field(default_factory=list)
+    damaged: dict[tuple[str, int], list[ScoredVideo]] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """Return what it is called."""
+        return f"{self.checkpoint} on {self.dataset}"
+
+    @property
+    def has_several(self) -> bool:
+        """Whether rules and levels differ: some video has several faces."""
+        return any(len(video.faces) > 1 for video in self.videos)
+
+    @cached_property
+    def judged(self) -> Judged:
+        """Labels and scores of the videos."""
+        return judge(self.videos, rule=self.judge.rule, calibration=self.judge.calibration)
 
 
 def write_report(
@@ -63,162 +85,137 @@ def write_report(
     Returns:
         The cross table as Markdown.
     """
-    cells, damaged = _by_cell(scores.videos)
-    judges = {name: scores.judges.get(name, Judge()) for name, _ in cells}
+    cells = _cells(scores)
+    judges = {cell.checkpoint: cell.judge for cell in cells}
     levels = [
         result(
-            videos,
+            cell.videos,
             level=level,
-            rule=judges[name].aggregation,
-            calibration=judges[name].calibration,
+            rule=cell.judge.aggregation,
+            calibration=cell.judge.calibration,
             repeats=repeats,
             names=("auroc",) if level != "video" else (*MEASURES, *measures),
         )
-        for (name, _), videos in cells.items()
+        for cell in cells
         for level in LEVELS
-        if level == "video" or any(len(video.faces) > 1 for video in videos)
+        if level == "video" or cell.has_several
     ]
     whole = [one for one in levels if one.level == "video"]
-    pieces = _pieces(cells, judges, repeats)
-    rules = _rules(cells, repeats)
-    found = [tables.cross_table(levels), tables.measures_table(whole)]
-    found += _coverage(cells, judges) + _across(cells, judges)
-    found += _compared(cells, judges) + _robustness(damaged, judges)
-    found += [tables.parts_table(pieces)] if pieces else []
-    found += [tables.rules_table(rules)] if rules else []
-    found += _shortcuts(cells, judges)
-    pictures = _draw(cells, damaged, judges, folder / "figures")
-    pictures += _maps([face for face in embedded if face.checkpoint in judges], folder / "figures")
+    pieces = [
+        result(piece, part=part, rule=cell.judge.aggregation, names=("auroc",), repeats=repeats)
+        for cell in cells
+        for part, piece in parts(cell.videos).items()
+    ]
+    many = [cell for cell in cells if cell.has_several]
+    rules = [one for cell in many for one in compare_rules(cell.videos, repeats=repeats)]
+    found = [
+        tables.cross_table(levels),
+        tables.measures_table(whole),
+        *_coverage(cells),
+        *_across(cells),
+        *_compared(cells),
+        *_robustness(cells),
+        *tables.parts_table(pieces),
+        *tables.rules_table(rules),
+        *_shortcuts(cells),
+    ]
+    faces = [face for face in embedded if face.checkpoint in judges]
+    pictures = []
+    for figure, name, words in (*_figures(cells), *_maps(faces)):
+        _, svg = plots.save(figure, folder / "figures", _file_name(name))
+        data = base64.b64encode(svg.read_bytes()).decode()
+        pictures.append((f"data:image/svg+xml;base64,{data}", words))
     folder.mkdir(parents=True, exist_ok=True)
     _write_tables(found, folder)
     (folder / "results.csv").write_text(tables.results_csv([*levels, *pieces, *rules]), "utf-8")
-    _write_scores(cells, judges, folder / "scores")
-    page = evaluation_page(found, pictures, _notes(whole, judges, repeats))
-    (folder / "report.html").write_text(page, "utf-8")
+    (folder / "scores").mkdir(exist_ok=True)
+    for cell in cells:  # the score of each video, as others read it
+        path = folder / "scores" / f"{_file_name(str(cell))}.scores.csv"
+        write_predictions(path, cell.videos, rule=cell.judge.rule)
+    page = environment().get_template("evaluation.html")
+    text = page.render(tables=found, pictures=pictures, notes=_notes(whole, judges, repeats))
+    (folder / "report.html").write_text(text, "utf-8")
     return found[0].markdown()
 
 
-def _by_cell(videos: Sequence[ScoredVideo]) -> tuple[Cells, Damaged]:
-    cells: defaultdict[Cell, list[ScoredVideo]] = defaultdict(list)
-    damaged: defaultdict[Cell, defaultdict[tuple[str, int], list[ScoredVideo]]]
-    damaged = defaultdict(lambda: defaultdict(list))
-    for video in videos:
+def _cells(scores: Scores) -> list[Cell]:
+    found: dict[tuple[str, str], Cell] = {}
+    for video in scores.videos:
         if not video.dataset:
             video = replace(video, dataset="unnamed")
-        key = (video.checkpoint, video.dataset)
-        if video.damage:
-            damaged[key][video.damage, video.level].append(video)
-        else:
-            cells[key].append(video)
-    return cells, damaged
+        name, dataset = video.checkpoint, video.dataset
+        empty = Cell(name, dataset, scores.judges.get(name, Judge()))
+        cell = found.setdefault((name, dataset), empty)
+        damaged = cell.damaged.setdefault((video.damage, video.level), []) if video.damage else None
+        (cell.videos if damaged is None else damaged).append(video)
+    return [cell for cell in found.values() if cell.videos]
 
 
-def _pieces(cells: Cells, judges: Mapping[str, Judge], repeats: int) -> list[Result]:
-    return [
-        result(
-            piece,
-            part=part,
-            rule=judges[name].aggregation,
-            names=("auroc",),
-            repeats=repeats,
-        )
-        for (name, _), videos in cells.items()
-        for part, piece in parts(videos).items()
-    ]
-
-
-def _rules(cells: Cells, repeats: int) -> list[Result]:
-    return [
-        one
-        for videos in cells.values()
-        if any(len(video.faces) > 1 for video in videos)
-        for one in compare_rules(videos, repeats=repeats)
-    ]
-
-
-def _compared(cells: Cells, judges: Mapping[str, Judge]) -> list[Table]:
+def _compared(cells: Sequence[Cell]) -> list[Table]:
     """Return every pair of checkpoints on every data set, adjusted for all tests together."""
     tests = [
-        (dataset, a, b, *compare_checkpoints(
-            cells[a, dataset], cells[b, dataset],
-            rules=(by_name(judges[a].aggregation), by_name(judges[b].aggregation)),
-        ))
-        for dataset in dict.fromkeys(dataset for _, dataset in cells)
-        for a, b in combinations([name for name, other in cells if other == dataset], 2)
-    ]  # fmt: skip
-    if not tests:
-        return []
-    adjusted = holm([test.p_value for *_, test in tests])
+        (a, b, *compare_checkpoints(a.videos, b.videos, rules=(a.judge.rule, b.judge.rule)))
+        for a, b in combinations(cells, 2)
+        if a.dataset == b.dataset
+    ]
     rows = []
-    for (dataset, a, b, videos, test), p in zip(tests, adjusted, strict=True):
-        figures = (test.first, test.second, test.difference, test.low, test.high)
+    adjusted = holm([test.p_value for *_, test in tests])
+    for (a, b, videos, test), p in zip(tests, adjusted, strict=True):
         shown = ["–" if math.isnan(x) else f"{x:.2g}" for x in (test.p_value, p)]
         count = f"{test.groups}{' (few)' if test.groups < ENOUGH_GROUPS else ''}"
-        rows.append((dataset, a, b, str(videos), count, *(number(f) for f in figures), *shown))
+        figures = (test.first, test.second, test.difference, test.low, test.high)
+        rows.append((a.dataset, a.checkpoint, b.checkpoint, videos, count, *figures, *shown))
     heads = ("Data set", "First", "Second", "Videos", "Groups", "AUROC", "AUROC", "Difference")
-    return [Table("DeLong's test", (*heads, "from", "to", "p", "p (Holm)"), tuple(rows))]
+    return table("DeLong's test", (*heads, "from", "to", "p", "p (Holm)"), rows)
 
 
-def _coverage(cells: Cells, judges: Mapping[str, Judge]) -> list[Table]:
+def _coverage(cells: Sequence[Cell]) -> list[Table]:
     """Return what videos without a score would do, where there are any."""
     rows = []
-    for (name, dataset), videos in cells.items():
-        found = coverage(videos, rule=by_name(judges[name].aggregation))
-        if found.unscored:
-            figures = (found.left_out, found.as_chance, found.as_real, found.as_fake)
-            bounds = (found.least, found.most)
-            counts = (str(found.scored), str(found.unscored), f"{found.share:.1%}")
-            rows.append((name, dataset, *counts, *(number(x) for x in (*figures, *bounds))))
+    for cell in cells:
+        c = coverage(cell.videos, rule=cell.judge.rule)
+        if c.unscored:
+            counts = (cell.checkpoint, cell.dataset, c.scored, c.unscored, f"{c.share:.1%}")
+            rows.append((*counts, c.left_out, c.as_chance, c.as_real, c.as_fake, c.least, c.most))
     heads = ("Checkpoint", "Data set", "Scored", "Not scored", "Coverage", "Left out", "By chance")
     title = "Coverage: AUROC by what videos without a score count as"
-    every = (*heads, "All real", "All fake", "All wrong", "All right")
-    return [Table(title, every, tuple(rows))] if rows else []
+    return table(title, (*heads, "All real", "All fake", "All wrong", "All right"), rows)
 
 
-def _across(cells: Cells, judges: Mapping[str, Judge]) -> list[Table]:
+def _across(cells: Sequence[Cell]) -> list[Table]:
     """Return one row per checkpoint that judged several data sets."""
     rows = []
-    for name, judge_of in judges.items():
-        mine = [(dataset, videos) for (other, dataset), videos in cells.items() if other == name]
-        found = across({dataset: _judged(videos, judge_of) for dataset, videos in mine})
-        if found is not None:
-            figures = (found.pooled, found.mean, found.lowest, found.own, found.one, found.stored)
-            rows.append((name, str(found.sets), *(number(figure) for figure in figures)))
+    for name in dict.fromkeys(cell.checkpoint for cell in cells):
+        a = across([cell.judged for cell in cells if cell.checkpoint == name])
+        if a is not None:
+            rows.append((name, a.sets, a.pooled, a.mean, a.lowest, a.own, a.one, a.stored))
     aurocs = ("AUROC pooled", "AUROC mean", "AUROC lowest")
     heads = ("Checkpoint", "Data sets", *aurocs, "Own threshold each", "One threshold")
     title = "Across data sets: one scale or one for each; the last three are balanced accuracy"
-    return [Table(title, (*heads, "Stored threshold"), tuple(rows))] if rows else []
+    return table(title, (*heads, "Stored threshold"), rows)
 
 
-def _judged(videos: Sequence[ScoredVideo], judge_of: Judge) -> Judged:
-    rule = by_name(judge_of.aggregation)
-    return judge(videos, rule=rule, calibration=judge_of.calibration)
-
-
-def _shortcuts(cells: Cells, judges: Mapping[str, Judge]) -> list[Table]:
+def _shortcuts(cells: Sequence[Cell]) -> list[Table]:
     rows = [
-        (name, dataset, trait.replace("_", " "), number(value))
-        for (name, dataset), videos in cells.items()
-        for trait, value in shortcuts(videos, rule=by_name(judges[name].aggregation)).items()
+        (cell.checkpoint, cell.dataset, trait.replace("_", " "), value)
+        for cell in cells
+        for trait, value in shortcuts(cell.videos, rule=cell.judge.rule).items()
         if not math.isnan(value)
     ]
     heads = ("Checkpoint", "Data set", "What", "AUROC")
-    title = "Shortcuts: size, sharpness and brightness of faces"
-    return [Table(title, heads, tuple(rows))] if rows else []
+    return table("Shortcuts: size, sharpness and brightness of faces", heads, rows)
 
 
-def _curves(
-    damages: Mapping[tuple[str, int], Sequence[ScoredVideo]], rule: str
-) -> dict[str, list[float]]:
+def _curves(cell: Cell) -> dict[str, list[float]]:
     """Return the AUROC over levels 0 (undamaged), 1, ... of each damage."""
 
     def area(chosen: Sequence[ScoredVideo]) -> float:
-        judged = judge(chosen, rule=by_name(rule))
+        judged = judge(chosen, rule=cell.judge.rule)
         return auroc(judged.labels, judged.raw)
 
-    clean = area(damages.get((UNDAMAGED, 0), ()))
+    clean = area(cell.damaged.get((UNDAMAGED, 0), ()))
     found: dict[str, list[float]] = {}
-    for (damage, _), videos in sorted(damages.items()):
+    for (damage, _), videos in sorted(cell.damaged.items()):
         if damage != UNDAMAGED:
             found.setdefault(damage, [clean]).append(area(videos))
     return found
@@ -231,65 +228,47 @@ def mean_relative_drop(curve: Sequence[float]) -> float:
     return sum((curve[0] - value) / curve[0] for value in curve[1:]) / (len(curve) - 1)
 
 
-def _robustness(damaged: Damaged, judges: Mapping[str, Judge]) -> list[Table]:
-    rows: list[tuple[str, ...]] = []
-    width = 0
-    for (name, dataset), damages in damaged.items():
-        curves = _curves(damages, judges[name].aggregation)
-        for damage, curve in curves.items():
-            width = max(width, len(curve))
+def _robustness(cells: Sequence[Cell]) -> list[Table]:
+    rows = []
+    for cell in cells:
+        for damage, curve in _curves(cell).items():
             lost = mean_relative_drop(curve)
             drop = "–" if math.isnan(lost) else f"{lost:.1%}"
-            rows.append((name, dataset, damage, drop, *(number(value) for value in curve)))
-    if not rows:
-        return []
+            rows.append((cell.checkpoint, cell.dataset, damage, drop, *curve))
+    width = max((len(row) for row in rows), default=0)
     heads = ("Checkpoint", "Data set", "Damage", "Mean relative drop", "None")
-    rows = [row + ("–",) * (4 + width - len(row)) for row in rows]
-    levels = tuple(f"Level {level}" for level in range(1, width))
-    return [Table("Robustness: AUROC of damaged videos", (*heads, *levels), tuple(rows))]
+    levels = (f"Level {level}" for level in range(1, width - 4))
+    padded = [row + (math.nan,) * (width - len(row)) for row in rows]
+    return table("Robustness: AUROC of damaged videos", (*heads, *levels), padded)
 
 
-def _draw(
-    cells: Cells, damaged: Damaged, judges: Mapping[str, Judge], folder: Path
-) -> list[Picture]:
-    pictures: list[Picture] = []
-
-    def keep(figure: "Figure", name: str, words: str) -> None:
-        _, svg = plots.save(figure, folder, _file_name(name))
-        pictures.append(Picture(svg, words))
-
-    judged = {key: _judged(videos, judges[key[0]]) for key, videos in cells.items()}
-    named = {f"{name} on {dataset}": one for (name, dataset), one in judged.items()}
-    keep(plots.plot_roc(named), "roc", "ROC curves with their areas")
-    keep(plots.plot_precision_recall(named), "precision-recall", "Precision over recall")
-    for name, one in named.items():
-        if not one.labels.size:
-            continue
-        keep(plots.plot_reliability(one), f"reliability {name}", f"Reliability of {name}")
-        keep(plots.plot_histogram(one), f"histogram {name}", f"Scores of {name}")
-        keep(plots.plot_confusion(one), f"confusion {name}", f"Confusion of {name}")
-    for (name, dataset), one in judged.items():
-        fitted = judges[name].calibration
-        if fitted is not None and fitted.least_ratio is not None and one.labels.size:
-            title = f"{name} on {dataset}"
-            figure = plots.plot_tippett(one, fitted.log_ratios(one.raw))
-            keep(figure, f"tippett {title}", f"Likelihood ratios (Tippett) of {title}")
-    for (name, dataset), damages in damaged.items():
-        title = f"{name} on {dataset}"
-        curves = _curves(damages, judges[name].aggregation)
-        figure = plots.plot_robustness(curves, "Robustness")
-        keep(figure, f"robustness {title}", f"AUROC under damage, {title}")
-    return pictures
+def _figures(cells: Sequence[Cell]) -> "Iterator[tuple[Figure, str, str]]":
+    """Yield figures, their names and the words that stand for them."""
+    named = {str(cell): cell.judged for cell in cells}
+    yield plots.plot_roc(named), "roc", "ROC curves with their areas"
+    yield plots.plot_precision_recall(named), "precision-recall", "Precision over recall"
+    measured = [cell for cell in cells if cell.judged.labels.size]
+    for cell in measured:
+        one, title = cell.judged, str(cell)
+        yield plots.plot_reliability(one), f"reliability {title}", f"Reliability of {title}"
+        yield plots.plot_histogram(one), f"histogram {title}", f"Scores of {title}"
+        yield plots.plot_confusion(one), f"confusion {title}", f"Confusion of {title}"
+    for cell in measured:
+        fitted = cell.judge.calibration
+        if fitted is not None and fitted.least_ratio is not None:
+            figure = plots.plot_tippett(cell.judged, fitted.log_ratios(cell.judged.raw))
+            yield figure, f"tippett {cell}", f"Likelihood ratios (Tippett) of {cell}"
+    for cell in cells:
+        if cell.damaged:
+            figure = plots.plot_robustness(_curves(cell), "Robustness")
+            yield figure, f"robustness {cell}", f"AUROC under damage, {cell}"
 
 
-def _maps(embedded: Sequence[EmbeddedFace], folder: Path) -> list[Picture]:
-    pictures = []
+def _maps(embedded: Sequence[EmbeddedFace]) -> "Iterator[tuple[Figure, str, str]]":
     for name in dict.fromkeys(face.checkpoint for face in embedded):
         faces = [face for face in embedded if face.checkpoint == name]
         figure = plots.plot_embedding(faces, "Features of faces (t-SNE)")
-        _, svg = plots.save(figure, folder, _file_name(f"t-SNE {name}"))
-        pictures.append(Picture(svg, f"Features of {len(faces)} faces by {name}, t-SNE"))
-    return pictures
+        yield figure, f"t-SNE {name}", f"Features of {len(faces)} faces by {name}, t-SNE"
 
 
 def _file_name(text: str) -> str:
@@ -297,20 +276,12 @@ def _file_name(text: str) -> str:
 
 
 def _write_tables(found: Sequence[Table], folder: Path) -> None:
-    text = "\n".join(table.markdown() for table in found)
+    text = "\n".join(one.markdown() for one in found)
     (folder / "tables.md").write_text(text, "utf-8")
     (folder / "tables").mkdir(exist_ok=True)
-    for table in found:
-        name = _file_name(table.title.partition(":")[0].partition("[")[0])
-        (folder / "tables" / f"{name}.tex").write_text(table.latex(), "utf-8")
-
-
-def _write_scores(cells: Cells, judges: Mapping[str, Judge], folder: Path) -> None:
-    """Write the score of each video, as others read it: a CSV for each checkpoint and data set."""
-    folder.mkdir(exist_ok=True)
-    for (name, dataset), videos in cells.items():
-        path = folder / f"{_file_name(f'{name} on {dataset}')}.scores.csv"
-        write_predictions(path, videos, rule=by_name(judges[name].aggregation))
+    for one in found:
+        name = _file_name(one.title.partition(":")[0].partition("[")[0])
+        (folder / "tables" / f"{name}.tex").write_text(one.latex(), "utf-8")
 
 
 def _notes(whole: Sequence[Result], judges: Mapping[str, Judge], repeats: int) -> list[str]:

@@ -44,30 +44,28 @@ class Table:
 
     def markdown(self) -> str:
         """Return a GitHub table under its title."""
-        lines = [
-            f"## {_md(self.title)}",
-            "",
-            _md_row(self.heads),
-            _md_row(["---"] * len(self.heads)),
-        ]
-        return "\n".join([*lines, *(_md_row([_md(c) for c in row]) for row in self.rows), ""])
+        rows = (
+            self.heads,
+            ["---"] * len(self.heads),
+            *([_md(c) for c in row] for row in self.rows),
+        )
+        lines = ["| " + " | ".join(_md(text) for text in row) + " |" for row in rows]
+        return "\n".join([f"## {_md(self.title)}", "", *lines, ""])
 
     def latex(self) -> str:
         """Return a tabular that needs the package booktabs."""
-        body = [" & ".join(_tex(cell) for cell in row) + r" \\" for row in self.rows]
-        return "\n".join(
-            [
-                f"% {self.title}",
-                r"\begin{tabular}{" + "l" * len(self.heads) + "}",
-                r"\toprule",
-                " & ".join(_tex(head) for head in self.heads) + r" \\",
-                r"\midrule",
-                *body,
-                r"\bottomrule",
-                r"\end{tabular}",
-                "",
-            ]
-        )
+        head, *body = (" & ".join(map(_tex, row)) + r" \\" for row in (self.heads, *self.rows))
+        begin = r"\begin{tabular}{" + "l" * len(self.heads) + "}"
+        lines = [f"% {self.title}", begin, r"\toprule", head, r"\midrule", *body, r"\bottomrule"]
+        return "\n".join([*lines, r"\end{tabular}", ""])
+
+
+def table(
+    title: str, heads: Sequence[str], rows: Iterable[Sequence[str | int | float]]
+) -> list[Table]:
+    """Return a table of texts and numbers, as `number` writes them; none where it has no row."""
+    texts = tuple(tuple(number(c) if isinstance(c, float) else str(c) for c in row) for row in rows)
+    return [Table(title, tuple(heads), texts)] if texts else []
 
 
 def number(value: float) -> str:
@@ -143,39 +141,36 @@ def measures_table(results: Sequence[Result]) -> Table:
         (TITLES.get(n, n), *(cell(r.estimates[n]) if n in r.estimates else "–" for r in results))
         for n in names
     ]
-    rows += [
-        ("Real videos", *(str(r.reals) for r in results)),
-        ("Fake videos", *(str(r.fakes) for r in results)),
-        ("Videos without a score", *(str(r.unscored) for r in results)),
-        ("Videos undecided", *(str(r.undecided) for r in results)),
-        ("Independent groups", *(str(r.groups) for r in results)),
-    ]
+    counts = {
+        "Real videos": "reals",
+        "Fake videos": "fakes",
+        "Videos without a score": "unscored",
+        "Videos undecided": "undecided",
+        "Independent groups": "groups",
+    }
+    rows += [(text, *(str(getattr(r, n)) for r in results)) for text, n in counts.items()]
     return Table("Videos: every measure", tuple(heads), tuple(rows))
 
 
-def parts_table(results: Sequence[Result]) -> Table:
+def parts_table(results: Sequence[Result]) -> list[Table]:
     """Return one row per part of a data set."""
-    rows = tuple(
-        (r.checkpoint, r.dataset, r.part, str(r.reals), str(r.fakes), cell(r.estimates["auroc"]))
-        for r in results
-    )
     heads = ("Checkpoint", "Data set", "Part", "Real", "Fake", "AUROC [by video] [by identity]")
-    return Table("Parts", heads, rows)
-
-
-def rules_table(results: Sequence[Result]) -> Table:
-    """Return one row per aggregation rule."""
-    rows = tuple(
-        (
-            r.checkpoint,
-            r.dataset,
-            r.rule,
-            *(cell(r.estimates[name]) for name in ("auroc", "average_precision", "eer")),
-        )
+    rows = [
+        (r.checkpoint, r.dataset, r.part, r.reals, r.fakes, cell(r.estimates["auroc"]))
         for r in results
-    )
-    heads = ("Checkpoint", "Data set", "Rule", "AUROC", "AP", "EER")
-    return Table("Aggregation rules on the same face scores", heads, rows)
+    ]
+    return table("Parts", heads, rows)
+
+
+def rules_table(results: Sequence[Result]) -> list[Table]:
+    """Return one row per aggregation rule."""
+    names = ("auroc", "average_precision", "eer")
+    rows = [
+        (r.checkpoint, r.dataset, r.rule, *(cell(r.estimates[name]) for name in names))
+        for r in results
+    ]
+    heads = ("Checkpoint", "Data set", "Rule", *(TITLES[name] for name in names))
+    return table("Aggregation rules on the same face scores", heads, rows)
 
 
 def results_csv(results: Iterable[Result]) -> str:
@@ -195,10 +190,6 @@ def results_csv(results: Iterable[Result]) -> str:
                 [r.checkpoint, r.dataset, r.level, r.part, r.rule, *counts, name, *texts]
             )
     return text.getvalue()
-
-
-def _md_row(cells: Iterable[str]) -> str:
-    return "| " + " | ".join(_md(text) for text in cells) + " |"
 
 
 def _md(text: str) -> str:

@@ -5,8 +5,8 @@ import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -19,44 +19,25 @@ if TYPE_CHECKING:
     from deepfake.inference.panel import Panel
     from preprocessing.pipeline import Extraction
 
-COLUMNS = (
-    "video",
-    "label",
-    "score",
-    "threshold",
-    "people",
-    "faces",
-    "reason",
-    "calibrated",
-    "looked_for",
-)
+COLUMNS = {
+    "video": "string", "label": "string", "score": "double", "threshold": "double",
+    "people": "int64", "faces": "int64", "reason": "string", "calibrated": "bool",
+    "looked_for": "string",
+}  # fmt: skip
 FAILED = "error"  # the label of a clip that could not be judged
 SETTINGS = (
-    "checkpoint_sha256",
-    "aggregation",
-    "only_person",
-    "grow",
-    "preprocess",
-    "looked",
-    "version",
+    "checkpoint_sha256", "aggregation", "only_person", "grow", "preprocess", "looked", "version",
     "panel",
-)
+)  # fmt: skip
 
 Entry = Mapping[str, Any]  # a verdict, or a failure, as plain JSON types
 
 
 def failure(path: Path, reason: str, predictor: "VideoPredictor | Panel") -> Entry:
     """Return the entry of a clip that could not be judged: the fields of a verdict, no score."""
-    calibration = predictor.calibration
-    empty = Verdict(
-        str(path),
-        "undecided",
-        None,
-        calibration.threshold,
-        checkpoint=predictor.name,
-        calibrated=calibration.fitted,
-    )
-    return {**empty.to_dict(), "label": FAILED, "reason": reason}
+    limits, name = predictor.calibration, predictor.name
+    empty = Verdict(str(path), "undecided", None, limits.threshold, checkpoint=name)
+    return {**empty.to_dict(), "label": FAILED, "reason": reason, "calibrated": limits.fitted}
 
 
 @dataclass(frozen=True)
@@ -95,24 +76,18 @@ class Outputs:
         """
         if self.table is not None and self.table.suffix.lower() not in (".csv", ".parquet"):
             raise DeepfakeError(f"--table {self.table}: the name must end in .csv or .parquet")
-        folders = (
-            ("--report", self.report),
-            ("--annotate", self.annotate),
-            ("--evidence", self.evidence),
-        )
-        for option, folder in folders:
-            if folder is not None:
-                _make_folder(option, folder)
+        for option in ("report", "annotate", "evidence"):
+            if (folder := getattr(self, option)) is not None:
+                _make_folder(f"--{option}", folder)
         if self.evidence is not None:
             from deepfake.verify.bundle import KEY, signing_key
 
             signing_key(self.signing_key or KEY)
         if self.trust is not None and not self.trust.is_file():
             raise DeepfakeError(f"--trust {self.trust}: there is no such file")
-        files = (("--json", self.json), ("--table", self.table), ("--jsonl", self.jsonl))
-        for option, file in files:
-            if file is not None and file != "-":
-                _try_file(option, Path(file))
+        for option in ("json", "table", "jsonl"):
+            if (file := getattr(self, option)) not in (None, "-"):
+                _try_file(f"--{option}", Path(file))
 
     @property
     def resumable(self) -> bool:
@@ -129,9 +104,8 @@ class Outputs:
             clips: Asked for now.
             settings: As in `settings_of`.
         """
-        lines: list[Entry] = []
-        if self.jsonl is not None and self.jsonl.exists():
-            lines = _entries(self.jsonl.read_bytes().splitlines())
+        file = self.jsonl if self.jsonl is not None and self.jsonl.exists() else None
+        lines = _entries(file.read_bytes().splitlines()) if file else []
         known = list(lines)
         if self.json not in (None, "-"):
             with suppress(ValueError, OSError):
@@ -151,10 +125,10 @@ class Outputs:
                 entry = same.get(sha256(clip))
                 if entry is not None and self._has_files(clip, entry):
                     found[clip] = {**entry, "video": str(clip)}
-        if self.jsonl is not None and self.jsonl.exists():
+        if file:
             asked = {str(clip) for clip in clips}
             kept = [e for e in lines if e.get("video") not in asked]
-            _replace_lines(self.jsonl, [*kept, *found.values()])
+            _replace_lines(file, [*kept, *found.values()])
         return found
 
     def _has_files(self, clip: Path, entry: Entry) -> bool:
@@ -175,46 +149,41 @@ class Outputs:
         judge = cast("VideoPredictor", predictor)  # a panel has all that pages ask for
         written: list[Path] = []
         try:
-            if self.report is not None:
-                from deepfake.report.index_page import write_thumbnail
-                from deepfake.report.verdict_page import write_page
+            if self.report is not None or self.evidence is not None:
+                from deepfake.report.verdict_page import verdict_page
 
-                written.append(write_page(self.report, verdict, extraction, judge, **self._asked()))
-                write_thumbnail(self.report, verdict, extraction)
+                trusted = "" if self.trust is None else self.trust.read_text(encoding="ascii")
+                asked: dict[str, Any] = {"paths": self.paths, "language": self.language}
+                page = verdict_page(verdict, extraction, judge, trusted=trusted, **asked)
+                written += self._pages(verdict, extraction, page)
             if self.annotate is not None:
                 from deepfake.report.annotate import annotate
 
                 written.append(annotate(self.annotate, verdict, extraction, judge))
-            if self.evidence is not None:
-                written.append(self._sign(verdict, extraction, judge))
         except OSError as error:
             raise DeepfakeError(f"{error.filename}: {error.strerror}") from error
         return written
 
-    def _asked(self) -> dict[str, Any]:
-        trusted = "" if self.trust is None else self.trust.read_text(encoding="ascii")
-        return {"trusted": trusted, "paths": self.paths, "language": self.language}
-
-    def _sign(
-        self, verdict: Verdict, extraction: "Extraction", predictor: "VideoPredictor"
-    ) -> Path:
-        from deepfake.report.verdict_page import verdict_page
-        from deepfake.verify.bundle import KEY, signing_key, write_bundle
-
-        assert self.evidence is not None
+    def _pages(self, verdict: Verdict, extraction: "Extraction", page: str) -> Iterator[Path]:
         stem = file_stem(verdict.video, verdict.provenance["sha256"])
-        page = verdict_page(verdict, extraction, predictor, **self._asked())
-        file = self.evidence / f"{stem}.evidence.zip"
-        return write_bundle(file, verdict, page, signing_key(self.signing_key or KEY))
+        if self.report is not None:
+            from deepfake.report.index_page import write_thumbnail
+
+            file = self.report / f"{stem}.html"
+            file.write_text(page, encoding="utf-8", errors="backslashreplace")
+            write_thumbnail(self.report, verdict, extraction)
+            yield file
+        if self.evidence is not None:
+            from deepfake.verify.bundle import KEY, signing_key, write_bundle
+
+            file = self.evidence / f"{stem}.evidence.zip"
+            yield write_bundle(file, verdict, page, signing_key(self.signing_key or KEY))
 
     def note(self, entry: Entry) -> Entry:
         """Write a clip's line; return what `finish` needs of it."""
         if self.jsonl is not None:
-            try:
-                with self.jsonl.open("a", encoding="utf-8") as stream:
-                    stream.write(json.dumps(entry, allow_nan=False) + "\n")
-            except OSError as error:
-                raise DeepfakeError(f"--jsonl {self.jsonl}: {error.strerror}") from error
+            with _told("--jsonl", self.jsonl), self.jsonl.open("a", encoding="utf-8") as stream:
+                stream.write(json.dumps(entry, allow_nan=False) + "\n")
         if self.json is not None:
             return entry
         hashes = {"sha256": entry["provenance"].get("sha256")}
@@ -269,27 +238,29 @@ def _entries(lines: Sequence[bytes]) -> list[Entry]:
     return found
 
 
+@contextmanager
+def _told(option: str, file: Path, remedy: str = "") -> Iterator[None]:
+    """Name the option whose file cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise DeepfakeError(f"{option} {file}: {error.strerror or error}{remedy}") from error
+
+
 def _make_folder(option: str, folder: Path) -> None:
     probe = folder / ".writable"
-    try:
+    with _told(option, folder, ". Give a folder that can be written."):
         folder.mkdir(parents=True, exist_ok=True)
         probe.touch()
         probe.unlink()
-    except OSError as error:
-        raise DeepfakeError(
-            f"{option} {folder}: {error.strerror}. Give a folder that can be written."
-        ) from error
 
 
 def _try_file(option: str, file: Path) -> None:
     there = file.exists()
-    try:
-        with file.open("ab"):
-            pass
+    with _told(option, file):
+        file.open("ab").close()
         if not there:
             file.unlink()
-    except OSError as error:
-        raise DeepfakeError(f"{option} {file}: {error.strerror}") from error
 
 
 def _replace_lines(file: Path, entries: Sequence[Entry]) -> None:
@@ -303,40 +274,33 @@ def _write_json(target: str, entries: Sequence[Entry]) -> None:
     if target == "-":
         sys.stdout.write(text)
         return
-    try:
+    with _told("--json", Path(target)):
         Path(target).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise DeepfakeError(f"--json {target}: {error.strerror}") from error
 
 
 def _write_table(file: Path, entries: Sequence[Entry]) -> None:
-    rows: list[tuple[str | float | int | None, ...]] = []
-    for e in entries:
-        threshold = None if e["label"] == FAILED else e["threshold"]
-        counts = (len(e["tracks"]), len(e["faces"]))
-        head = (_text(e["video"]), e["label"], e["score"], threshold)
-        rows.append((*head, *counts, _text(e["reason"]), e["calibrated"], e["looked_for"]))
-    try:
+    rows = [
+        {
+            **{name: e[name] for name in ("label", "score", "calibrated", "looked_for")},
+            **{name: _text(e[name]) for name in ("video", "reason")},
+            "threshold": None if e["label"] == FAILED else e["threshold"],
+            "people": len(e["tracks"]),
+            "faces": len(e["faces"]),
+        }
+        for e in entries
+    ]
+    with _told("--table", file):
         if file.suffix.lower() == ".csv":
             with file.open("w", encoding="utf-8", newline="") as stream:
-                writer = csv.writer(stream, lineterminator="\n")
-                writer.writerow(COLUMNS)
+                writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
+                writer.writeheader()
                 writer.writerows(rows)
         else:
-            _write_parquet(file, rows)
-    except OSError as error:
-        raise DeepfakeError(f"--table {file}: {error.strerror or error}") from error
+            import pyarrow as pa
+            import pyarrow.parquet as pq
 
-
-def _write_parquet(file: Path, rows: Sequence[tuple[str | float | int | None, ...]]) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    text, number, count = pa.string(), pa.float64(), pa.int64()
-    types = (text, text, number, number, count, count, text, pa.bool_(), text)
-    columns = list(zip(*rows, strict=True)) or [()] * len(COLUMNS)
-    arrays = [pa.array(column, kind) for column, kind in zip(columns, types, strict=True)]
-    pq.write_table(pa.Table.from_arrays(arrays, names=list(COLUMNS)), file)
+            table = pa.Table.from_pylist(rows, schema=pa.schema(list(COLUMNS.items())))
+            pq.write_table(table, file)
 
 
 def _text(name: str) -> str:

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from deepfake.report import words
+
 if TYPE_CHECKING:
     from jinja2 import Environment
 
@@ -13,10 +15,12 @@ def environment() -> "Environment":
     """Return jinja2's environment of our templates."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    return Environment(
+    made = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.filters["clock"] = words.clock
+    return made

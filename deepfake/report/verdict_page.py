@@ -5,9 +5,9 @@ charts, which are made of numbers, are markup.
 """
 
 import itertools
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,19 +19,17 @@ from deepfake.checkpoints.loading import DEFAULT, DEFAULT_MODEL
 from deepfake.explain.maps import explain_crops
 from deepfake.report import advice, outputs, words
 from deepfake.report.charts import timeline_svg
-from deepfake.report.key_frames import KeyFrame, key_frames
+from deepfake.report.key_frames import key_frames
 from deepfake.report.languages import translated
 from deepfake.report.origin import origin
 from deepfake.report.page import environment
 from deepfake.report.pictures import data_uri, heated
 from deepfake.timeline import Timeline, limits
-from deepfake.types import FaceScore, TrackScore, Verdict, shown
+from deepfake.types import FaceScore, Interval, ShotScore, TrackScore, Verdict, shown
 from preprocessing.pipeline import Extraction
-from preprocessing.types import Face
+from preprocessing.types import Image
 
 if TYPE_CHECKING:
-    from markupsafe import Markup
-
     from deepfake.inference import VideoPredictor
 
 MOST_SHOTS = 40  # in the table, those with the highest scores
@@ -40,7 +38,7 @@ EXPLAINED = 4  # of them with heat maps
 STRIP = 12  # faces of a person in their strip
 LARGE = 3  # of them shown large
 PICKED = 32  # faces of a person that a click on their chart can show
-STRIP_SIDE, PICKED_SIDE, LARGE_SIDE = 112, 160, 320  # pixels
+LARGE_SIDE = 320  # pixels
 
 METHODS = {
     "occlusion": "Heat maps, of faces not called real, show where blurring a part of the face "
@@ -53,53 +51,26 @@ METHODS = {
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A face as the page shows it."""
-
-    image: str
-    time: str
-    score: str
-    high: bool = False
-    heat: str = ""
-    blank: bool = False
-
-
-@dataclass(frozen=True)
-class Pick:
-    """A face that a click on the chart shows, and where; in percent of the chart's width."""
-
-    face: Picture
-    left: float
-    width: float
-
-
-@dataclass(frozen=True)
 class Person:
-    """A person as the page shows them."""
+    """A person as the page shows them.
 
-    number: int
-    label: str
-    percent: str
-    left_out: str
-    seen: str
+    Args:
+        track: Who, when, and their score.
+        intervals: When the score is high.
+        moments: The same in words.
+        chart: Their score over time, as SVG.
+        picks: Faces that a click on it shows; left edge and width, in percent of its width.
+        strip: Faces in order of time.
+        large: Those with the highest scores.
+    """
+
+    track: TrackScore
+    intervals: Sequence[Interval]
     moments: str
-    spans: int
-    chart: "Markup | None"
-    picks: Sequence[Pick]
-    faces: Sequence[Picture]
-    frames: Sequence[Picture]
-
-
-@dataclass(frozen=True)
-class Meter:
-    """The score on a bar from real to fake; lengths in percent of the bar."""
-
-    score: float
-    limit: float
-    low: float
-    band: float
-    words: str
-    short: str
+    chart: str
+    picks: Sequence[tuple[FaceScore, float, float]]
+    strip: Sequence[FaceScore]
+    large: Sequence[FaceScore]
 
 
 def write_page(
@@ -153,146 +124,100 @@ def verdict_page(
         paths: Whether to tell where files lie on this machine.
         language: One of `languages.LANGUAGES`.
     """
-    checkpoint = predictor.checkpoint
+    checkpoint, calibration = predictor.checkpoint, predictor.calibration
     file = Path(verdict.video) if clip is None else clip
     card = card_beside(DEFAULT_MODEL if checkpoint.name == str(DEFAULT) else Path(checkpoint.name))
-    enter, _ = limits(predictor.calibration)
-    span = _span(extraction)
-    most = sorted(verdict.tracks, key=lambda person: -person.score)[:SHOWN]
-    most.sort(key=lambda person: person.track)
-    people, method = _people(most, verdict, extraction, predictor)
-    info = extraction.info
-    page = (
-        environment()
-        .get_template("verdict.html")
-        .render(
-            name=_printable(Path(verdict.video).name),
-            label=verdict.label,
-            tone=words.tone(verdict, verdict.label),
-            shots=_shots(verdict),
-            headline=words.headline(verdict),
-            span=words.clock(info.duration_s) if info.duration_s else "",
-            meter=_meter(verdict, predictor.calibration),
-            meaning=words.meaning(verdict, predictor.calibration),
-            methods=verdict.methods,
-            people=people,
-            others=len(verdict.tracks) - len(most),
-            cuts=len(extraction.cuts_s),
-            limit_top=round(100 * (1 - enter), 1),
-            begin=words.clock(span[0]),
-            finish=words.clock(span[1]),
-            method=METHODS.get(method, ""),
-            technical=_technical(extraction),
-            about=words.about(checkpoint),
-            cannot=checkpoint.limits,
-            limits=words.LIMITS,
-            provenance=_provenance(verdict, paths=paths),
-            still=not info.duration_s,
-            frames=[_frame(f, verdict, predictor) for f in key_frames(file, verdict)],
-            origin=origin(file, trusted),
-            weaknesses=advice.weaknesses(verdict),
-            kind=advice.kind(verdict),
-            steps=advice.steps(verdict),
-            errors=errors_in(card),
-            card=card,
-        )
+    enter, _ = limits(calibration)
+    crops = {(face.track, face.detection.frame): face.image for face in extraction.faces}
+    people = _people(verdict, extraction, predictor)
+    large = [face for person in people for face in person.large]
+    heats, method = _heats(large, crops, predictor)
+
+    def calibrated(face: FaceScore) -> float:
+        return calibration.apply(face.score)
+
+    page = environment().get_template("verdict.html")
+    text = page.render(
+        name=_printable(Path(verdict.video).name),
+        verdict=verdict,
+        extraction=extraction,
+        checkpoint=checkpoint,
+        calibration=calibration,
+        people=people,
+        heats=heats,
+        method=METHODS.get(method, ""),
+        picture=lambda face, side: data_uri(crops[face.track, face.frame], side),
+        calibrated=calibrated,
+        shown=lambda face: verdict.shown(calibrated(face)),
+        tone=partial(words.tone, verdict),
+        headline=words.headline(verdict),
+        sides=words.sides(calibration),
+        meaning=words.meaning(verdict, calibration),
+        shots=_shots(verdict),
+        span=_span(extraction),
+        enter=enter,
+        limit_top=round(100 * (1 - enter), 1),
+        about=words.about(checkpoint),
+        limits=words.LIMITS,
+        provenance=_provenance(verdict, paths=paths),
+        frames=key_frames(file, verdict),
+        origin=origin(file, trusted),
+        weaknesses=advice.weaknesses(verdict),
+        kind=advice.kind(verdict),
+        steps=advice.steps(verdict),
+        errors=errors_in(card),
+        card=card,
     )
-    return translated(page, language)
+    return translated(text, language)
 
 
-def _people(
-    most: Sequence[TrackScore],
-    verdict: Verdict,
-    extraction: Extraction,
-    predictor: "VideoPredictor",
-) -> tuple[list[Person], str]:
+def _people(verdict: Verdict, extraction: Extraction, predictor: "VideoPredictor") -> list[Person]:
     lines = {line.track: line for line in predictor.timelines(verdict.faces, extraction)}
-    crops = {(face.track, face.detection.frame): face for face in extraction.faces}
-    chosen = {
-        person.track: _most_suspicious(verdict, lines[person.track])
-        for person in sorted(most, key=lambda p: -p.score)[:EXPLAINED]
-    }
-    large = [
-        face
-        for faces in chosen.values()
-        for face in faces
-        if predictor.calibration.verdict(predictor.calibration.apply(face.score)) != "real"
-    ]
-    maps, method = explain_crops(
-        predictor.checkpoint, [crops[face.track, face.frame].image for face in large]
-    )
-    recipe, calibration = predictor.checkpoint.recipe, predictor.calibration
-    heats: dict[tuple[int, int], tuple[str, bool]] = {}
-    for face, heat in zip(large, maps, strict=True):
-        heat = heat * calibration.apply(face.score)  # as bright as the face is suspicious
-        image = heated(recipe.resized(crops[face.track, face.frame].image), heat)
-        heats[face.track, face.frame] = (data_uri(image, LARGE_SIDE), not heat.any())
-
-    def picture(face: FaceScore, crop: Face, side: int) -> Picture:
-        score = calibration.apply(face.score)
-        heat, blank = (
-            heats.get((face.track, face.frame), ("", False)) if side > 200 else ("", False)
-        )
-        return Picture(
-            image=data_uri(crop.image, side),
-            time=words.clock(face.time_s) if extraction.info.duration_s else "",
-            score=verdict.shown(score),
-            high=score >= limits(calibration)[0],
-            heat=heat,
-            blank=blank,
-        )
-
+    most = sorted(verdict.tracks, key=lambda person: -person.score)[:SHOWN]
     people = []
-    for person in most:
-        faces = [face for face in verdict.faces if face.track == person.track]
-        strip = [faces[k] for k in _evenly(len(faces), STRIP)]
-        people.append(
-            Person(
-                number=person.person,
-                label=words.tone(verdict, calibration.verdict(person.score)),
-                percent=verdict.shown(person.score),
-                left_out=f"Left out: {person.left_out}." if person.left_out else "",
-                seen=_seen(person, extraction),
-                moments=words.moments(
-                    [i for i in verdict.intervals if i.track == person.track], verdict
-                )
-                if extraction.info.duration_s
-                else "",
-                spans=sum(i.track == person.track for i in verdict.intervals),
-                chart=_chart(lines[person.track], faces, verdict, extraction, calibration),
-                picks=[
-                    Pick(picture(f, crops[f.track, f.frame], PICKED_SIDE), left, width)
-                    for f, left, width in _picks(faces, _span(extraction))
-                ],
-                faces=[picture(f, crops[f.track, f.frame], STRIP_SIDE) for f in strip],
-                frames=[
-                    picture(f, crops[f.track, f.frame], LARGE_SIDE)
-                    for f in chosen.get(person.track, ())
-                ],
-            )
+    for place, track in enumerate(most):
+        line = lines[track.track]
+        faces = [face for face in verdict.faces if face.track == track.track]
+        intervals = [i for i in verdict.intervals if i.track == track.track]
+        moments = words.moments(intervals, verdict)
+        person = Person(
+            track=track,
+            intervals=intervals,
+            moments=moments,
+            chart=_chart(line, faces, intervals, moments, extraction, predictor.calibration),
+            picks=_picks(faces, _span(extraction)),
+            strip=_evenly(faces, STRIP),
+            large=_most_suspicious(faces, line) if place < EXPLAINED else (),
         )
-    return people, method
+        people.append(person)
+    return sorted(people, key=lambda person: person.track.track)
 
 
-def _seen(person: TrackScore, extraction: Extraction) -> str:
-    faces = f"{person.faces} {'face' if person.faces == 1 else 'faces'}"
-    if not extraction.info.duration_s:
-        return f"Judged by {faces}."
-    span = f"{words.clock(person.start_s)} to {words.clock(person.end_s)}"
-    return f"Seen from {span}, judged by {faces}."
+def _heats(
+    large: Sequence[FaceScore],
+    crops: Mapping[tuple[int, int], Image],
+    predictor: "VideoPredictor",
+) -> tuple[dict[FaceScore, tuple[str, bool]], str]:
+    """Return heat maps of faces not called real, whether each is blank, and how they are made."""
+    checkpoint, calibration = predictor.checkpoint, predictor.calibration
+    some = [f for f in large if calibration.verdict(calibration.apply(f.score)) != "real"]
+    maps, method = explain_crops(checkpoint, [crops[face.track, face.frame] for face in some])
+    heats = {}
+    for face, heat in zip(some, maps, strict=True):
+        heat = heat * calibration.apply(face.score)  # as bright as the face is suspicious
+        image = heated(checkpoint.recipe.resized(crops[face.track, face.frame]), heat)
+        heats[face] = (data_uri(image, LARGE_SIDE), not heat.any())
+    return heats, method
 
 
-def _most_suspicious(verdict: Verdict, line: Timeline) -> list[FaceScore]:
+def _most_suspicious(faces: Sequence[FaceScore], line: Timeline) -> list[FaceScore]:
     """Return a person's faces with the highest scores, apart in time where there are enough."""
-    faces = sorted(
-        (face for face in verdict.faces if face.track == line.track), key=lambda face: -face.score
-    )
     apart = float(line.times_s[-1] - line.times_s[0]) / (2 * LARGE)
     chosen: list[FaceScore] = []
-    for face in faces:
+    for face in sorted(faces, key=lambda face: -face.score):
         if len(chosen) < LARGE and all(abs(face.time_s - c.time_s) >= apart for c in chosen):
             chosen.append(face)
-    return chosen[:LARGE] if apart > 0 else faces[:1]
+    return chosen if apart > 0 else chosen[:1]
 
 
 def _picks(
@@ -304,7 +229,7 @@ def _picks(
         faces: In order of time.
         span_s: Begin and end of the chart, in seconds.
     """
-    chosen = [faces[k] for k in _evenly(len(faces), PICKED)]
+    chosen = _evenly(faces, PICKED)
     start, end = span_s
     middles = [(a.time_s + b.time_s) / 2 for a, b in itertools.pairwise(chosen)]
     places = 100 * (np.array([start, *middles, end]) - start) / max(end - start, 1e-3)
@@ -318,51 +243,33 @@ def _picks(
 def _chart(
     line: Timeline,
     faces: Sequence[FaceScore],
-    verdict: Verdict,
+    intervals: Sequence[Interval],
+    moments: str,
     extraction: Extraction,
     calibration: Calibration,
-) -> "Markup | None":
-    from markupsafe import Markup
-
+) -> str:
     if len(line.times_s) < 2:
-        return None
-    intervals = [i for i in verdict.intervals if i.track == line.track]
-    calibrated = calibration.apply_all([face.score for face in faces])
-    drawn = [
-        FaceScore(float(score), face.track, face.frame, face.time_s)
-        for face, score in zip(faces, calibrated, strict=True)
-    ]
-    text = (
-        f"Score of person {line.track + 1} over time: lowest {shown(float(line.scores.min()))}, "
-        f"highest {shown(float(line.scores.max()))}. {words.moments(intervals, verdict)}"
-    )
-    return Markup(  # numbers and our own words
-        timeline_svg(
-            line,
-            drawn,
-            intervals,
-            threshold=limits(calibration)[0],
-            cuts_s=extraction.cuts_s,
-            span_s=_span(extraction),
-            words=text,
-        )
+        return ""
+    calibrated = calibration.apply_all([face.score for face in faces]).tolist()
+    lowest, highest = (shown(float(score)) for score in (line.scores.min(), line.scores.max()))
+    return timeline_svg(
+        line,
+        [replace(face, score=score) for face, score in zip(faces, calibrated, strict=True)],
+        intervals,
+        threshold=limits(calibration)[0],
+        cuts_s=extraction.cuts_s,
+        span_s=_span(extraction),
+        words=f"Score of person {line.track + 1} over time: lowest {lowest}, highest {highest}. "
+        + moments,
     )
 
 
-def _shots(verdict: Verdict) -> list[tuple[str, str]]:
-    """Return when each shot was and how it scores, of many those with the highest scores."""
+def _shots(verdict: Verdict) -> list[ShotScore]:
+    """Return the shots where there are several, of many those with the highest scores."""
     if len(verdict.shots) < 2:
         return []
     shots = sorted(verdict.shots, key=lambda shot: -1.0 if shot.score is None else -shot.score)
-    return [
-        (
-            f"{words.clock(shot.start_s)} to {words.clock(shot.end_s)}",
-            "no face was judged"
-            if shot.score is None
-            else f"{verdict.shown(shot.score)}, by {shot.faces} faces",
-        )
-        for shot in sorted(shots[:MOST_SHOTS], key=lambda shot: shot.start_s)
-    ]
+    return sorted(shots[:MOST_SHOTS], key=lambda shot: shot.start_s)
 
 
 def _span(extraction: Extraction) -> tuple[float, float]:
@@ -375,78 +282,6 @@ def _span(extraction: Extraction) -> tuple[float, float]:
     near = 0.05 * duration + 1.0
     start = 0.0 if min(times) <= near else min(times)
     return start, duration if max(times) >= duration - near else max(times)
-
-
-def _meter(verdict: Verdict, calibration: Calibration) -> Meter | None:
-    if verdict.score is None:
-        return None
-    low, high = calibration.undecided
-    said = f"score {verdict.shown(verdict.score)}"
-    return Meter(
-        score=round(100 * verdict.score, 1),
-        limit=round(100 * high, 1),
-        low=round(100 * low, 1),
-        band=round(100 * max(0.0, high - low), 1),
-        words=f"A {said}, on a scale from real to fake. {words.sides(calibration)}",
-        short=f"{said}; hatched: undecided" if high > low else said,
-    )
-
-
-def _frame(frame: KeyFrame, verdict: Verdict, predictor: "VideoPredictor") -> dict[str, object]:
-    size = max(frame.width, frame.height) / 28
-    boxes = []
-    for face in frame.faces:
-        assert face.box is not None
-        x0, y0, x1, y1 = (round(edge) for edge in face.box)
-        boxes.append(
-            {
-                "number": face.person,
-                "score": verdict.shown(predictor.calibration.apply(face.score)),
-                "x": x0,
-                "y": y0,
-                "width": x1 - x0,
-                "height": y1 - y0,
-                "size": round(size),
-                "text_y": y0 - round(size / 4) if y0 > 1.3 * size else y1 + round(size),
-            }
-        )
-    return {
-        "image": frame.image,
-        "width": frame.width,
-        "height": frame.height,
-        "time": words.clock(frame.time_s),
-        "boxes": boxes,
-    }
-
-
-def _technical(extraction: Extraction) -> list[tuple[str, str]]:
-    info, report = extraction.info, extraction.report
-    rows = [
-        ("Format", f"{info.codec}, {info.pixel_format}, {info.width}×{info.height} pixels"),
-        ("File size", f"{info.file_bytes / 1e6:.2f} MB"),
-    ]
-    if info.duration_s:
-        rows += [
-            ("Duration", f"{words.clock(info.duration_s)}, {info.fps:.2f} frames per second"),
-            ("Bit rate", f"{info.bit_rate / 1000:.0f} kbit/s"),
-            ("Frames in the file", _frames(info.frames, info.declared_frames)),
-        ]
-    kept = f"; one of {extraction.stride} kept" if extraction.stride > 1 else ""
-    rows += [
-        ("Frames decoded", f"{report.read} of {report.wanted} looked at{kept}"),
-        ("Frames damaged", f"{report.corrupt} (and {report.errors} decoder errors)"),
-        ("Scene cuts seen", str(len(extraction.cuts_s))),
-        ("Faces used", str(len(extraction.faces))),
-    ]
-    left_out = [f"{count} {reason}" for reason, count in extraction.rejected.items()]
-    rows.append(("Faces left out", "; ".join(left_out) or "none"))
-    return rows
-
-
-def _frames(present: int, declared: int) -> str:
-    if declared and declared != present:
-        return f"{present}, while the header promises {declared}"
-    return str(present)
 
 
 def _provenance(verdict: Verdict, *, paths: bool) -> list[tuple[str, str]]:
@@ -473,8 +308,7 @@ def _printable(text: str) -> str:
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in safe)
 
 
-def _evenly(count: int, most: int) -> list[int]:
-    """Return at most `most` of `count` positions, evenly spaced, the first and last included."""
-    if count <= most:
-        return list(range(count))
-    return [math.floor(k) for k in np.linspace(0, count - 1, most)]
+def _evenly(faces: Sequence[FaceScore], most: int) -> list[FaceScore]:
+    """Return at most so many of some faces, evenly spaced, the first and last included."""
+    places = np.linspace(0, len(faces) - 1, min(len(faces), most)).round().astype(int)
+    return [faces[place] for place in places]
