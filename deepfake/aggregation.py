@@ -15,8 +15,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from deepfake.cli.outside import made
 from deepfake.errors import DeepfakeError
-from deepfake.outside import made
 from deepfake.types import FaceScore, TrackScore
 
 CLIP = 2.0**-53  # the distance of float64's largest sigmoid below 1 to 1, so logits stay finite
@@ -336,7 +336,7 @@ def by_name(name: str) -> Aggregator:
     (0.9, 0.5, None)
 
     Args:
-        name: Of `RULES`, or a class as `deepfake.outside.made` takes it.
+        name: Of `RULES`, or a class as `deepfake.cli.outside.made` takes it.
 
     Raises:
         RuleError: There is none, or its module is not imported.

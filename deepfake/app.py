@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from deepfake.cli.console import DONE, Parser, add_imports, run
-from deepfake.outside import import_modules
+from deepfake.cli.outside import import_modules
 
 LOCAL = "127.0.0.1"
 

@@ -51,8 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     _check(arguments)
 
+    from deepfake.cli.outside import import_modules
     from deepfake.evaluation.calibrating import calibrate
-    from deepfake.outside import import_modules
 
     import_modules(arguments.imports, Path.cwd())
     fitted = calibrate(

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from deepfake.cli.console import DONE, SOME_FAILED, Parser, add_imports
 from deepfake.cli.console import run as command_line
+from deepfake.cli.outside import import_modules, imported
 from deepfake.errors import DeepfakeError
-from deepfake.outside import import_modules, imported
 
 if TYPE_CHECKING:
     from deepfake.evaluation.scores import Scores
@@ -149,7 +149,7 @@ def _report(files: Sequence[Path], out: Path, arguments: argparse.Namespace) -> 
 def _with_panel(scores: "Scores", out: Path, file: Path | None) -> "Scores":
     """Add what the checkpoints say together; print what each does alone."""
     from deepfake.evaluation.panel import with_panel
-    from deepfake.stacking import read_stack
+    from deepfake.evaluation.stacking import read_stack
 
     try:
         joined, stack = with_panel(scores, None if file is None else read_stack(file))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from deepfake.cli.console import DONE, Parser, add_imports, one_line, run
-from deepfake.outside import import_modules
+from deepfake.cli.outside import import_modules
 
 SUFFIXES = {
     "onnx": ".onnx",

@@ -24,8 +24,8 @@ from deepfake.cli.console import (
     seconds,
 )
 from deepfake.cli.limits import add_limits, limits_of
+from deepfake.cli.outside import import_and_make, import_modules
 from deepfake.inference.worker import Clip, Judge, Judged, Judging, judge, look_for_all
-from deepfake.outside import import_and_make, import_modules
 from deepfake.report.languages import LANGUAGES
 
 if TYPE_CHECKING:
@@ -126,10 +126,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     _check(arguments)
 
     from deepfake.checkpoints.loading import load_with
+    from deepfake.evaluation.stacking import read_stack
     from deepfake.inference import VideoPredictor
     from deepfake.inference.panel import Panel
     from deepfake.report.outputs import FAILED, Outputs, tally
-    from deepfake.stacking import read_stack
 
     outputs = Outputs(
         json=arguments.json,

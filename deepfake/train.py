@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from deepfake.cli.console import DONE, INTERRUPTED, Parser, add_imports, command, run
+from deepfake.cli.outside import import_modules
 from deepfake.errors import DeepfakeError
-from deepfake.outside import import_modules
 
 HELP = """\
 usage: python -m deepfake.train [--config FILE ...] [--SETTING VALUE ...]

@@ -4,8 +4,8 @@ import importlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from deepfake.cli.outside import imported
 from deepfake.errors import CheckpointError
-from deepfake.outside import imported
 
 if TYPE_CHECKING:
     from torch import nn

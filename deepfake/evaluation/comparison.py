@@ -9,9 +9,7 @@ from deepfake.evaluation.delong import DeLong, delong_test
 from deepfake.evaluation.parts import COVARIATES
 from deepfake.evaluation.scores import ScoredVideo
 from deepfake.evaluation.shortcuts import residual_auroc, shortcut_auroc
-from deepfake.evaluation.summary import Result, result
-
-Seen = tuple[int, str, float]  # label, group, score
+from deepfake.evaluation.summary import Result, judge, result
 
 
 def compare_rules(videos: Sequence[ScoredVideo], *, repeats: int = 1000) -> list[Result]:
@@ -26,19 +24,15 @@ def compare_rules(videos: Sequence[ScoredVideo], *, repeats: int = 1000) -> list
 
 def shortcuts(videos: Sequence[ScoredVideo], *, rule: Aggregator | None = None) -> dict[str, float]:
     """Return the AUROC of each covariate alone, and of the score without all of them."""
-    chosen = rule or WorstPerson()
-    pairs = [(video, chosen(video.faces)) for video in videos if video.label is not None]
-    seen = [(video, score) for video, score in pairs if score is not None]
-    y = np.array([video.label for video, _ in seen], dtype=np.int64)
-    columns = {
-        name: np.array([getattr(video, name) for video, _ in seen], dtype=np.float64)
-        for name in COVARIATES
-    }
-    found = {f"{name} alone": shortcut_auroc(y, column) for name, column in columns.items()}
+    judged = judge(videos, rule=rule)
+    of = {video.video: video for video in videos}
+    seen = [of[key] for key in judged.videos.tolist()]
+    columns = {n: np.array([getattr(v, n) for v in seen], dtype=np.float64) for n in COVARIATES}
+    found = {f"{n} alone": shortcut_auroc(judged.labels, x) for n, x in columns.items()}
     known = [np.log1p(column) for column in columns.values() if np.isfinite(column).any()]
     if known and seen:
-        scores = np.array([score for _, score in seen])
-        found["score without them"] = residual_auroc(y, scores, np.column_stack(known))
+        left = residual_auroc(judged.labels, judged.raw, np.column_stack(known))
+        found["score without them"] = left
     return found
 
 
@@ -55,14 +49,7 @@ def compare_checkpoints(
         second: As the other did.
         rules: From faces to a video, of the one and of the other.
     """
-
-    def scored(videos: Sequence[ScoredVideo], rule: Aggregator) -> dict[str, Seen]:
-        pairs = [(video, rule(video.faces)) for video in videos if video.label is not None]
-        return {v.video: (v.label or 0, v.group, s) for v, s in pairs if s is not None}
-
-    a, b = scored(first, rules[0]), scored(second, rules[1])
-    both = sorted(a.keys() & b.keys())
-    labels, groups = [a[key][0] for key in both], [a[key][1] for key in both]
-    return len(both), delong_test(
-        labels, [a[k][2] for k in both], [b[k][2] for k in both], groups if both else None
-    )
+    a, b = (judge(videos, rule=r) for videos, r in zip((first, second), rules, strict=True))
+    _, here, there = np.intersect1d(a.videos, b.videos, return_indices=True)
+    groups = a.groups[here] if here.size else None
+    return here.size, delong_test(a.labels[here], a.raw[here], b.raw[there], groups)

@@ -49,12 +49,10 @@ class Coverage:
 def coverage(videos: Sequence[ScoredVideo], *, rule: Aggregator | None = None) -> Coverage:
     """Return the AUROCs of videos of one checkpoint and data set."""
     judged = judge(videos, rule=rule or WorstPerson())
-    fakes = int(judged.labels.sum())
-    reals = judged.labels.size - fakes
-    every_fake = sum(video.label == 1 for video in videos)
-    every_real = sum(video.label == 0 for video in videos)
-    lost_fakes, lost_reals = every_fake - fakes, every_real - reals
-    pairs = every_fake * every_real
+    reals, fakes = (int((judged.labels == k).sum()) for k in (0, 1))
+    lost_reals = sum(video.label == 0 for video in videos) - reals
+    lost_fakes = sum(video.label == 1 for video in videos) - fakes
+    pairs = (fakes + lost_fakes) * (reals + lost_reals)
     area = auroc(judged.labels, judged.raw)
     won = 0.0 if math.isnan(area) else area * fakes * reals
     half = lost_fakes * lost_reals / 2

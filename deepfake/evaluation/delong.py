@@ -9,7 +9,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from deepfake.evaluation.intervals import (
     NOWHERE,
-    Z95,
     Interval,
     auroc_interval,
     design_effect,
@@ -53,10 +52,11 @@ def delong_test(
         second: P(fake) by the other (N,).
         groups: Which videos share a person (N,).
     """
+    from scipy import stats
+
     y, a = checked(labels, first)
     _, b = checked(labels, second)
-    parts = [_placements(y, s) for s in (a, b)]
-    (area_a, fake_a, real_a), (area_b, fake_b, real_b) = parts
+    (area_a, fake_a, real_a), (area_b, fake_b, real_b) = (_placements(y, s) for s in (a, b))
     difference = area_a - area_b
     nan = math.nan
     names = np.arange(y.size) if groups is None else np.asarray(groups)
@@ -66,7 +66,7 @@ def delong_test(
     if number == y.size:
         variance = np.var(fake_a - fake_b, ddof=1) / fake_a.size
         variance += np.var(real_a - real_b, ddof=1) / real_a.size
-        error, quantile = math.sqrt(float(variance)), Z95
+        error, law = math.sqrt(float(variance)), stats.norm()
     else:
         left = np.empty(y.size)
         left[y == 1] = (fake_a - fake_b - difference) / fake_a.size
@@ -74,21 +74,13 @@ def delong_test(
         _, member = np.unique(names, return_inverse=True)
         sums = np.bincount(member, weights=left)
         error = math.sqrt(float((sums**2).sum()) * number / (number - 1))
-        quantile = t_quantile(number)
+        law = stats.t(number - 1)
     if error < 1e-12:
         p = 1.0 if abs(difference) < 1e-12 else nan
-    elif number == y.size:
-        p = math.erfc(abs(difference) / error / math.sqrt(2))
     else:
-        p = _two_sided(difference / error, number - 1)
-    half = quantile * error
+        p = float(2 * law.sf(abs(difference) / error))
+    half = float(law.ppf(0.975)) * error
     return DeLong(area_a, area_b, difference, difference - half, difference + half, p, number)
-
-
-def _two_sided(t: float, degrees: int) -> float:
-    from scipy import stats
-
-    return float(2 * stats.t.sf(abs(t), degrees))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -130,15 +122,12 @@ def grouped_auroc_interval(labels: ArrayLike, scores: ArrayLike, groups: ArrayLi
 
 def _placements(y: NDArray[np.int64], s: Floats) -> tuple[float, Floats, Floats]:
     """Return the AUROC, and for each fake and real the share of the other class it beats."""
+    from scipy.stats import rankdata
+
     fakes, reals = s[y == 1], s[y == 0]
     if not (fakes.size and reals.size):
         return math.nan, fakes, reals
-    fake = (_midranks(s)[y == 1] - _midranks(fakes)) / reals.size
-    real = 1 - (_midranks(s)[y == 0] - _midranks(reals)) / fakes.size
+    ranks = rankdata(s)
+    fake = (ranks[y == 1] - rankdata(fakes)) / reals.size
+    real = 1 - (ranks[y == 0] - rankdata(reals)) / fakes.size
     return float(fake.mean()), fake, real
-
-
-def _midranks(values: Floats) -> Floats:
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    return np.asarray((last - (counts - 1) / 2)[place], dtype=np.float64)

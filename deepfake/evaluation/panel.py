@@ -1,23 +1,13 @@
 """Several checkpoints' scores of the same videos as one more, that of their panel."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from deepfake.aggregation import by_name
 from deepfake.calibration import Calibration
 from deepfake.evaluation.scores import Judge, ScoredVideo, Scores
-from deepfake.stacking import Stack, fit_stack
+from deepfake.evaluation.stacking import Stack, fit_stack
 from deepfake.types import FaceScore
 
 PANEL = "panel"
-
-
-@dataclass(frozen=True)
-class _Table:
-    """The videos that are measured, and each checkpoint's calibrated score of them."""
-
-    videos: list[ScoredVideo]
-    scores: dict[str, list[float | None]]
 
 
 def with_panel(scores: Scores, stack: Stack | None = None) -> tuple[Scores, Stack | None]:
@@ -34,53 +24,39 @@ def with_panel(scores: Scores, stack: Stack | None = None) -> tuple[Scores, Stac
     names = {judge.sha256 or name: name for name, judge in scores.judges.items()}
     if len(names) < 2 or PANEL in scores.judges:
         return scores, None
-    table = _table(scores, names)
+    columns = {key: _scored(scores, name) for key, name in names.items()}
+    videos = {v.video: v for v in scores.videos if v.checkpoint in names.values() and not v.damage}
+    table = {key: [column.get(k) for k in videos] for key, column in columns.items()}
     if stack is None:
-        known = [i for i, v in enumerate(table.videos) if v.label is not None]
+        rows = [i for i, video in enumerate(videos.values()) if video.label is not None]
+        chosen = [video for video in videos.values() if video.label is not None]
         stack, held = fit_stack(
-            [table.videos[i].label or 0 for i in known],
-            {key: [column[i] for i in known] for key, column in table.scores.items()},
-            [table.videos[i].group for i in known],
-            {key: _calibration(scores.judges[name]) for key, name in names.items()},
+            [video.label or 0 for video in chosen],
+            {key: [column[i] for i in rows] for key, column in table.items()},
+            [video.group for video in chosen],
+            {key: scores.judges[name].calibration or Calibration() for key, name in names.items()},
         )
-        found: dict[int, float | None] = {
-            i: p if p == p else None for i, p in zip(known, held.tolist(), strict=True)
-        }
+        joint = [p if p == p else None for p in held.tolist()]
     else:
         stack.check(names)
-        rows = (
-            {k: column[i] for k, column in table.scores.items()} for i in range(len(table.videos))
-        )
-        found = {i: stack.probability(row) for i, row in enumerate(rows)}
-    videos = [_joined(table.videos[i], p) for i, p in found.items()]
+        chosen = list(videos.values())
+        joint = [
+            stack.probability({key: column[i] for key, column in table.items()})
+            for i in range(len(chosen))
+        ]
+    joined = [_joined(video, p) for video, p in zip(chosen, joint, strict=True)]
     judges = {**scores.judges, PANEL: Judge(stack.calibration)}
-    return Scores((*scores.videos, *videos), judges), stack
+    return Scores((*scores.videos, *joined), judges), stack
 
 
-def _table(scores: Scores, names: Mapping[str, str]) -> _Table:
-    found: dict[str, ScoredVideo] = {}
-    columns: dict[str, dict[str, float | None]] = {}
-    for key, name in names.items():
-        judge = scores.judges[name]
-        rule, calibration = by_name(judge.aggregation), _calibration(judge)
-        for video in scores.videos:
-            if video.checkpoint != name or video.damage:
-                continue
-            found.setdefault(video.video, video)
-            raw = rule(video.faces)
-            columns.setdefault(key, {})[video.video] = (
-                None if raw is None else calibration.apply(raw)
-            )
-    return _Table(
-        list(found.values()),
-        {key: [columns.get(key, {}).get(video) for video in found] for key in names},
-    )
-
-
-def _calibration(judge: Judge) -> Calibration:
-    return judge.calibration or Calibration()
+def _scored(scores: Scores, name: str) -> dict[str, float | None]:
+    """Return a checkpoint's calibrated score of each video, by its key."""
+    judge = scores.judges[name]
+    calibration, rule = judge.calibration or Calibration(), judge.rule
+    raw = {v.video: rule(v.faces) for v in scores.videos if v.checkpoint == name and not v.damage}
+    return {key: None if s is None else calibration.apply(s) for key, s in raw.items()}
 
 
 def _joined(video: ScoredVideo, p: float | None) -> ScoredVideo:
-    faces: Sequence[FaceScore] = () if p is None else (FaceScore(p, track=0, frame=0),)
-    return replace(video, checkpoint=PANEL, faces=tuple(faces))
+    faces = () if p is None else (FaceScore(p, track=0, frame=0),)
+    return replace(video, checkpoint=PANEL, faces=faces)

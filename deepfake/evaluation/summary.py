@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from deepfake.aggregation import Aggregator, WorstPerson, by_name, person_scores
 from deepfake.calibration import Calibration
+from deepfake.cli.outside import imported
 from deepfake.evaluation import measures as m
 from deepfake.evaluation.delong import grouped_auroc_interval
 from deepfake.evaluation.intervals import (
@@ -22,7 +23,6 @@ from deepfake.evaluation.intervals import (
 )
 from deepfake.evaluation.likelihood import cllr, cllr_min
 from deepfake.evaluation.scores import ScoredVideo
-from deepfake.outside import imported
 
 Level = Literal["face", "person", "video"]
 Labels = NDArray[np.int64]

@@ -2,8 +2,8 @@
 
 The people are found once, as the first checkpoint wants them; for the others the same faces are cut
 out anew, so that person 2 is the same for all. How the answers become one is in
-`deepfake.stacking`; without a fitted panel there is no joint probability worth the name, so the
-clip is called something only where all that decide say the same.
+`deepfake.evaluation.stacking`; without a fitted panel there is no joint probability worth the
+name, so the clip is called something only where all that decide say the same.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,8 +14,8 @@ import numpy as np
 
 from deepfake.aggregation import mean_logit
 from deepfake.calibration import Calibration
+from deepfake.evaluation.stacking import Stack
 from deepfake.inference.predictor import VideoPredictor
-from deepfake.stacking import Stack
 from deepfake.types import MethodScore, TrackScore, Verdict, VerdictLabel
 from preprocessing.limits import DEFAULT, Limits
 from preprocessing.pipeline import Extraction, crop_known

@@ -5,8 +5,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from deepfake.cli.outside import import_modules
 from deepfake.errors import CheckpointError
-from deepfake.outside import import_modules
 from preprocessing.limits import DEFAULT, Limits
 
 if TYPE_CHECKING:

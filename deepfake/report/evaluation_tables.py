@@ -44,11 +44,7 @@ class Table:
 
     def markdown(self) -> str:
         """Return a GitHub table under its title."""
-        rows = (
-            self.heads,
-            ["---"] * len(self.heads),
-            *([_md(c) for c in row] for row in self.rows),
-        )
+        rows = (self.heads, ["---"] * len(self.heads), *self.rows)
         lines = ["| " + " | ".join(_md(text) for text in row) + " |" for row in rows]
         return "\n".join([f"## {_md(self.title)}", "", *lines, ""])
 

@@ -20,12 +20,12 @@ from deepfake.aggregation import DEFAULT, RULES, Aggregator, by_name
 from deepfake.calibration import Calibration
 from deepfake.checkpoints.settings import KEY, Settings
 from deepfake.checkpoints.validation import ValidationScores
+from deepfake.cli.outside import import_and_make
 from deepfake.errors import DeepfakeError
 from deepfake.finetuning import distances
 from deepfake.losses import BinaryCrossEntropy
 from deepfake.mixing import Mixing
 from deepfake.optimizers import SAM, OptimizerFactory
-from deepfake.outside import import_and_make
 from deepfake.training.depthwise import quick_depthwise
 from deepfake.training.metrics import VideoMetrics
 from deepfake.types import FaceBatch

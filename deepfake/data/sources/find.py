@@ -4,13 +4,13 @@ import logging
 from collections import Counter
 from pathlib import Path
 
+from deepfake.cli.outside import import_and_make
 from deepfake.data.sources.base import VideoSource, is_photograph, is_video
 from deepfake.data.sources.dfdc import DFDC
 from deepfake.data.sources.folder import Folder, from_pattern, has_wildcard
 from deepfake.data.sources.layout import known_layouts
 from deepfake.data.sources.table import Table, read_table
 from deepfake.errors import SourceError
-from deepfake.outside import import_and_make
 from preprocessing.types import Video
 from preprocessing.video.files import sorted_out, walk
 

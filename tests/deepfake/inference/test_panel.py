@@ -15,10 +15,10 @@ from deepfake.calibration import Calibration
 from deepfake.checkpoints.loading import Checkpoint, load
 from deepfake.checkpoints.scorers import Faces, Scores
 from deepfake.errors import DeepfakeError
+from deepfake.evaluation.stacking import Stack, fit_stack
 from deepfake.inference import VideoPredictor
 from deepfake.inference.panel import DISAGREE, Panel
 from deepfake.predict import main
-from deepfake.stacking import Stack, fit_stack
 
 Contents = dict[str, object]
 

@@ -7,7 +7,7 @@ fit for every set of methods that may have an answer. Imports no torch.
 """
 
 import json
-import math
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from deepfake import calibration
-from deepfake.aggregation import CLIP
+from deepfake.aggregation import logit, sigmoid
 from deepfake.calibration import Calibration
 from deepfake.errors import DeepfakeError
 from deepfake.types import VerdictLabel
@@ -72,8 +72,8 @@ class Stack:
         known = [i for i, m in enumerate(self.members) if scores.get(m) is not None]
         if not known:
             return None
-        logits = np.array([[_logit(scores[self.members[i]] or 0.0) for i in known]])
-        return float(_stacked(logits, self.weights[_key(known)])[0])
+        logits = _logits([scores[self.members[i]] for i in known])
+        return float(_stacked(logits, self.weights[_key(known)]))
 
     def decide(self, scores: Mapping[str, float | None]) -> tuple[VerdictLabel, bool]:
         """Return what is said of a clip, and whether nothing is said since methods differ.
@@ -84,9 +84,8 @@ class Stack:
         p = self.probability(scores)
         if p is None:
             return "undecided", False
-        label = self.calibration.verdict(p)
-        lower, upper = widened(p, [scores[m] for m in self.members if scores.get(m) is not None])
-        careful = self.calibration.verdict(lower if label == "fake" else upper)
+        known = [scores[m] for m in self.members if scores.get(m) is not None]
+        label, careful = self.calibration.verdict(p), _careful(self.calibration, p, known)
         return careful, careful != label
 
     def check(self, given: Collection[str]) -> None:
@@ -104,13 +103,8 @@ class Stack:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types."""
-        return {
-            "version": VERSION,
-            "members": list(self.members),
-            "weights": {key: list(values) for key, values in self.weights.items()},
-            "calibration": self.calibration.to_dict(),
-            "rates": {name: asdict(rates) for name, rates in self.rates.items()},
-        }
+        content = json.loads(json.dumps(asdict(self)))
+        return {"version": VERSION, **content, "calibration": self.calibration.to_dict()}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "Stack":
@@ -176,8 +170,7 @@ def fit_stack(
         raise DeepfakeError(
             "These checkpoints give the same scores: a panel needs two that differ."
         )
-    columns = {m: np.array([_logit(s) for s in scores[m]]) for m in members}
-    table = np.stack([columns[m] for m in members], axis=1)
+    table = np.stack([_logits(scores[m]) for m in members], axis=1)
     weights = {key: _fit(table, y, key) for key in _keys(len(members))}
     fold = _folds(groups)
     held = np.full(len(y), np.nan)
@@ -189,11 +182,13 @@ def fit_stack(
         for row in np.flatnonzero(out):
             known = np.flatnonzero(np.isfinite(table[row]))
             if known.size:
-                held[row] = _stacked(table[row : row + 1, known], part[_key(known.tolist())])[0]
+                held[row] = _stacked(table[row, known], part[_key(known.tolist())])
     seen = np.isfinite(held)
     limits = calibration.fit(y[seen].tolist(), held[seen].tolist(), method="none")
     said = [
-        _said(limits, p, [scores[m][row] for m in members if scores[m][row] is not None])
+        _careful(limits, p, [scores[m][row] for m in members if scores[m][row] is not None])
+        if np.isfinite(p)
+        else None
         for row, p in enumerate(held)
     ]
     rates = {"": _rates(y, said)}
@@ -205,37 +200,31 @@ def fit_stack(
 
 def widened(p: float, scores: Sequence[float | None]) -> tuple[float, float]:
     """Return P(fake) less and more `WIDEN` of the spread of methods' scores, in logits."""
-    spread = float(np.std([_logit(s) for s in scores])) * WIDEN
-    middle = _logit(p)
-    return _sigmoid(middle - spread), _sigmoid(middle + spread)
+    spread = float(np.std(_logits(scores))) * WIDEN
+    lower, upper = sigmoid(logit(p) + np.array([-spread, spread]))
+    return float(lower), float(upper)
 
 
-def _said(limits: Calibration, p: float, scores: Sequence[float | None]) -> VerdictLabel | None:
-    if not math.isfinite(p):
-        return None
-    label = limits.verdict(p)
+def _careful(limits: Calibration, p: float, scores: Sequence[float | None]) -> VerdictLabel:
+    """Return what a probability says that clears the limits by what the scores spread."""
     lower, upper = widened(p, scores)
-    return limits.verdict(lower if label == "fake" else upper)
+    return limits.verdict(lower if limits.verdict(p) == "fake" else upper)
 
 
 def _rates(y: NDArray[np.int64], said: Sequence[VerdictLabel | None]) -> Rates:
     pairs = [(int(label), one) for label, one in zip(y, said, strict=True) if one is not None]
-    return Rates(
-        reals=sum(label == 0 for label, _ in pairs),
-        fakes=sum(label == 1 for label, _ in pairs),
-        reals_called_fake=sum(pair == (0, "fake") for pair in pairs),
-        fakes_called_real=sum(pair == (1, "real") for pair in pairs),
-        undecided=sum(one == "undecided" for _, one in pairs),
-    )
+    counts = Counter(pairs)
+    labels = Counter(label for label, _ in pairs)
+    undecided = counts[0, "undecided"] + counts[1, "undecided"]
+    return Rates(labels[0], labels[1], counts[0, "fake"], counts[1, "real"], undecided)
 
 
 def _distinct(scores: Mapping[str, Sequence[float | None]]) -> list[str]:
     """Return the members in a fixed order, each whose scores no earlier one gives."""
-    found: list[str] = []
+    firsts: dict[tuple[float | None, ...], str] = {}
     for name in sorted(scores):
-        if all(list(scores[name]) != list(scores[other]) for other in found):
-            found.append(name)
-    return found
+        firsts.setdefault(tuple(scores[name]), name)
+    return list(firsts.values())
 
 
 def _keys(count: int) -> Iterator[str]:
@@ -272,8 +261,8 @@ def _fit(table: Floats, y: NDArray[np.int64], key: str) -> tuple[float, ...]:
 
 
 def _stacked(logits: Floats, weights: Sequence[float]) -> Floats:
-    total = logits @ np.array(weights[:-1]) + weights[-1]
-    return np.asarray(1 / (1 + np.exp(-total)), dtype=np.float64)
+    """Return P(fake) () from logits (M,)."""
+    return sigmoid(logits @ np.array(weights[:-1]) + weights[-1])
 
 
 def _folds(groups: Sequence[str]) -> NDArray[np.int64]:
@@ -283,12 +272,6 @@ def _folds(groups: Sequence[str]) -> NDArray[np.int64]:
     return np.array([place[group] % FOLDS for group in groups], dtype=np.int64)
 
 
-def _logit(score: float | None) -> float:
-    if score is None:
-        return math.nan
-    clipped = min(max(score, CLIP), 1 - CLIP)
-    return math.log(clipped) - math.log1p(-clipped)
-
-
-def _sigmoid(logit: float) -> float:
-    return 1 / (1 + math.exp(-logit))
+def _logits(scores: Sequence[float | None]) -> Floats:
+    """Return logits (N,), NaN where there is no score."""
+    return logit(np.array(scores, dtype=np.float64))

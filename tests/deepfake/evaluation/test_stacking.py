@@ -9,7 +9,7 @@ import pytest
 from deepfake.calibration import Calibration
 from deepfake.errors import DeepfakeError
 from deepfake.evaluation.measures import auroc
-from deepfake.stacking import Stack, fit_stack, read_stack, widened
+from deepfake.evaluation.stacking import Stack, fit_stack, read_stack, widened
 
 RNG = np.random.default_rng(0)
 LABELS = np.repeat([0, 1], 150)

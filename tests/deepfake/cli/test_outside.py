@@ -14,8 +14,8 @@ import torch
 from deepfake import app, evaluate, export, predict, preprocess, train
 from deepfake.aggregation import RuleError, by_name
 from deepfake.checkpoints.loading import load
+from deepfake.cli.outside import import_and_make
 from deepfake.errors import CheckpointError, DeepfakeError
-from deepfake.outside import import_and_make
 
 MINE = """
 import numpy as np
