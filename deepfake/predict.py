@@ -2,12 +2,11 @@
 
 import argparse
 import math
-import os
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from deepfake.cli.console import (
     DONE,
@@ -25,12 +24,12 @@ from deepfake.cli.console import (
 )
 from deepfake.cli.limits import add_limits, limits_of
 from deepfake.cli.outside import import_and_make, import_modules
-from deepfake.inference.worker import Clip, Judge, Judged, Judging, judge, look_for_all
 from deepfake.report.languages import LANGUAGES
 
 if TYPE_CHECKING:
     from deepfake.inference import VideoPredictor
     from deepfake.inference.panel import Panel
+    from deepfake.inference.worker import Clip, Judged
     from deepfake.report.outputs import Entry, Outputs
     from deepfake.types import Verdict
     from preprocessing.workers.local import Outcome
@@ -126,23 +125,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     _check(arguments)
 
     from deepfake.checkpoints.loading import load_with
+    from deepfake.cli.inputs import find_clips
     from deepfake.evaluation.stacking import read_stack
     from deepfake.inference import VideoPredictor
+    from deepfake.inference.clips import clip_for
     from deepfake.inference.panel import Panel
     from deepfake.report.outputs import FAILED, Outputs, tally
 
-    outputs = Outputs(
-        json=arguments.json,
-        table=arguments.table,
-        report=arguments.report,
-        annotate=arguments.annotate,
-        jsonl=arguments.jsonl,
-        evidence=arguments.evidence,
-        signing_key=arguments.signing_key,
-        trust=arguments.trust,
-        paths=arguments.paths,
-        language=arguments.language,
-    )
+    outputs = Outputs(**{field.name: getattr(arguments, field.name) for field in fields(Outputs)})
     outputs.prepare()
     members = [
         VideoPredictor(
@@ -163,10 +153,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         for note in dict.fromkeys(m.checkpoint.note for m in members if m.checkpoint.note):
             print(one_line(note))
     entries: dict[Path, Entry] = {}
-    clips = _clips(arguments, predictor)
-    looked = {"start_s": arguments.start, "end_s": arguments.end, "fps": arguments.fps}
+    looked: dict[str, Any] = {
+        "start_s": arguments.start,
+        "end_s": arguments.end,
+        "fps": arguments.fps,
+    }
+    limits, paths = limits_of(arguments), find_clips(arguments.clips)
+    clips = [clip_for(predictor, path, **looked, limits=limits) for path in paths]
     settings = {**predictor.settings(), "looked": looked}
-    entries.update(outputs.earlier([clip.path for clip in clips], settings))
+    entries.update(outputs.earlier(paths, settings))
     if entries:
         print_note(f"{len(entries)} of {len(clips)} clips were judged by an earlier run")
     left = [clip for clip in clips if clip.path not in entries]
@@ -178,7 +173,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     finally:
         # In the order that they were given, not as the workers were done.
-        outputs.finish([entries[clip.path] for clip in clips if clip.path in entries])
+        outputs.finish([entries[path] for path in paths if path in entries])
     if len(clips) > 1:
         (print_note if quiet else print)(tally(list(entries.values())))
     if not failed:
@@ -187,11 +182,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _judge(
-    clips: Sequence[Clip],
+    clips: "Sequence[Clip]",
     predictor: "VideoPredictor | Panel",
     arguments: argparse.Namespace,
     outputs: "Outputs",
-    looked: dict[str, float | None],
+    looked: dict[str, Any],
     entries: "dict[Path, Entry]",
 ) -> int:
     """Judge clips into `entries`, print and write what is said of them; return the failures."""
@@ -263,28 +258,8 @@ def _check_ray(arguments: argparse.Namespace) -> None:
     require(*RAY)
 
 
-def _clips(arguments: argparse.Namespace, predictor: "VideoPredictor | Panel") -> list[Clip]:
-    """Return the clips that the arguments name."""
-    from deepfake.cli.inputs import find_clips
-
-    return [
-        Clip(
-            path,
-            predictor.options,
-            predictor.checkpoint.recipe,
-            arguments.start,
-            arguments.end,
-            arguments.fps,
-            limits_of(arguments),
-            tuple(member.options for member in predictor.members[1:]),
-            predictor.grow,
-        )
-        for path in find_clips(arguments.clips)
-    ]
-
-
 def _outcomes(
-    clips: Sequence[Clip], predictor: "VideoPredictor | Panel", arguments: argparse.Namespace
+    clips: "Sequence[Clip]", predictor: "VideoPredictor | Panel", arguments: argparse.Namespace
 ) -> Iterator["Outcome[Clip, Judged]"]:
     judged = _on_cluster if arguments.engine == "ray" else _here
     if not sys.stderr.isatty():  # importing rich costs 0.06 CPU s
@@ -298,54 +273,37 @@ def _outcomes(
 
 
 def _here(
-    clips: Sequence[Clip], predictor: "VideoPredictor | Panel", arguments: argparse.Namespace
+    clips: "Sequence[Clip]", predictor: "VideoPredictor | Panel", arguments: argparse.Namespace
 ) -> Iterator["Outcome[Clip, Judged]"]:
-    """Find faces in worker processes, and judge them in this one."""
-    from preprocessing.workers.local import Outcome, run_local
+    from deepfake.inference.clips import judge_clips
 
-    for outcome in run_local(
-        look_for_all,
+    return judge_clips(
         clips,
-        workers=max(1, min(arguments.workers, len(clips), os.cpu_count() or 1)),
+        predictor,
+        workers=arguments.workers,
         timeout_s=arguments.timeout,
         sandbox=arguments.sandbox,
-        meanwhile=predictor.checkpoint.scorer.warm_up,
-    ):
-        clip, found = outcome.task, outcome.result
-        judged = None if found is None else Judged(predictor.judge(clip.path, *found), found[0])
-        yield Outcome(clip, judged, outcome.stage, outcome.reason)
+    )
 
 
 def _on_cluster(
-    clips: Sequence[Clip], predictor: "VideoPredictor | Panel", arguments: argparse.Namespace
+    clips: "Sequence[Clip]", predictor: "VideoPredictor | Panel", arguments: argparse.Namespace
 ) -> Iterator["Outcome[Clip, Judged]"]:
-    """Judge each clip in a worker of a Ray cluster."""
     from deepfake.checkpoints.loading import find_checkpoint
+    from deepfake.inference.clips import judge_on_cluster
     from deepfake.inference.panel import Panel
-    from preprocessing.workers.local import Outcome
-    from preprocessing.workers.ray import run_ray
 
     assert not isinstance(predictor, Panel), "a panel is refused by _check"
-    checkpoint = predictor.checkpoint
-    judging = Judge(
-        find_checkpoint((arguments.checkpoint or [None])[0]).resolve(),
-        checkpoint.sha256,
-        predictor.aggregation,
-        predictor.options.frames,
-        predictor.only_person,
-        arguments.backend,
-        tuple(arguments.imports),
-        Path.cwd(),
+    return judge_on_cluster(
+        clips,
+        predictor,
+        find_checkpoint((arguments.checkpoint or [None])[0]),
+        backend=arguments.backend,
+        imports=arguments.imports,
+        faces=bool(arguments.report or arguments.annotate or arguments.evidence),
+        address=arguments.address,
+        timeout_s=arguments.timeout,
     )
-    faces = bool(arguments.report or arguments.annotate or arguments.evidence)
-    given = {clip.path.absolute(): clip for clip in clips}
-    tasks = (Judging(replace(c, path=path), judging, faces) for path, c in given.items())
-    for outcome in run_ray(judge, tasks, address=arguments.address, timeout_s=arguments.timeout):
-        clip, judged = given[outcome.task.clip.path], outcome.result
-        if judged is not None:  # under the names that were given here
-            verdict = replace(judged.verdict, video=str(clip.path), checkpoint=checkpoint.name)
-            judged = replace(judged, verdict=verdict)
-        yield Outcome(clip, judged, outcome.stage, outcome.reason)
 
 
 def _about(path: Path, reason: str) -> str:

@@ -24,3 +24,9 @@ def environment() -> "Environment":
     )
     made.filters["clock"] = words.clock
     return made
+
+
+def fragment(name: str, *given: object, **named: object) -> str:
+    """Return what a macro of `app.html` makes of arguments, as HTML."""
+    macro = getattr(environment().get_template("app.html").module, name)
+    return str(macro(*given, **named)).strip()

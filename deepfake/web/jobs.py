@@ -1,6 +1,5 @@
 """One clip judged for the web page, its files, and their removal. Knows nothing of Gradio."""
 
-import html
 import json
 import re
 import shutil
@@ -14,13 +13,13 @@ from uuid import uuid4
 from deepfake.checkpoints.loading import DEFAULT, DEFAULT_MODEL, LATEST, load
 from deepfake.errors import DeepfakeError, VideoError
 from deepfake.inference import VideoPredictor
-from deepfake.inference.worker import Clip, look
+from deepfake.inference.clips import clip_for, judge_clips
 from deepfake.report import words
 from deepfake.report.advice import kind, steps
+from deepfake.report.page import fragment
 from deepfake.report.verdict_page import file_stem, verdict_page
 from deepfake.types import Verdict
 from preprocessing.limits import Limits
-from preprocessing.workers.local import run_local
 from preprocessing.workers.sandbox import check_supported
 
 KEPT_S = 900.0  # how long a verdict can be downloaded
@@ -111,19 +110,23 @@ class Jobs:
             only_person=wish.person,
         )
         progress(0.2, "Looking for faces")
-        span = (wish.start_s, wish.end_s)
-        recipe = predictor.checkpoint.recipe
-        grow = predictor.grow
-        task = Clip(clip, predictor.options, recipe, *span, limits=self.limits, grow=grow)
-        (outcome,) = run_local(look, [task], workers=1, timeout_s=TIMEOUT_S, sandbox=self.sandbox)
+        task = clip_for(predictor, clip, start_s=wish.start_s, end_s=wish.end_s, limits=self.limits)
+        (outcome,) = judge_clips(
+            [task],
+            predictor,
+            timeout_s=TIMEOUT_S,
+            sandbox=self.sandbox,
+            found=lambda _: progress(0.7, "Scoring faces"),
+        )
         if outcome.result is None:
             self.remove_upload(clip)
             reason = outcome.reason.replace(str(clip), clip.name).removeprefix(f"{clip.name} ")
             raise VideoError(f"{clip.name} cannot be judged: {reason}")
-        progress(0.7, "Scoring faces")
-        verdict = replace(predictor.judge(clip, outcome.result), video=clip.name)
+        extraction = outcome.result.extraction
+        assert extraction is not None
+        verdict = replace(outcome.result.verdict, video=clip.name)
         progress(0.9, "Writing the report")
-        page = verdict_page(verdict, outcome.result, predictor, clip=clip, language=wish.language)
+        page = verdict_page(verdict, extraction, predictor, clip=clip, language=wish.language)
         return self._write(verdict, page)
 
     def _write(self, verdict: Verdict, page: str) -> Judged:
@@ -164,13 +167,14 @@ class Jobs:
 def headline(verdict: Verdict) -> str:
     """Return a verdict in words, as HTML."""
     said = kind(verdict) if verdict.score is None else f"score {verdict.shown(verdict.score)}"
-    title = words.headline(verdict)
-    helps = "".join(f"<li>{html.escape(step)}</li>" for step in steps(verdict) if kind(verdict))
-    return (
-        f'<div class="verdict {words.tone(verdict, verdict.label)}" role="status">'
-        f"<strong>{html.escape(title)}</strong>"
-        f"{html.escape(Path(verdict.video).name)}: {html.escape(verdict.label)}, {said}; "
-        f"{verdict.limits}. {html.escape(verdict.reason)}{helps and f'<ul>{helps}</ul>'}</div>"
+    return fragment(
+        "headline",
+        verdict,
+        said=said,
+        tone=words.tone(verdict, verdict.label),
+        title=words.headline(verdict),
+        clip=Path(verdict.video).name,
+        steps=steps(verdict) if kind(verdict) else (),
     )
 
 

@@ -1,17 +1,16 @@
 """The page itself, made of Gradio's parts; asks nothing of other servers."""
 
 import argparse
-import html
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from deepfake.aggregation import RULES
 from deepfake.cli.console import seconds
 from deepfake.errors import DeepfakeError
 from deepfake.report.languages import LANGUAGES
+from deepfake.report.page import fragment
 from deepfake.web.jobs import Jobs, Judged, Wish
 from preprocessing.video.files import IMAGE_SUFFIXES
 
@@ -25,20 +24,7 @@ POLICY = (
     "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; media-src 'self' blob:; "
     "font-src 'self' data:; connect-src 'self'; worker-src 'self' blob:; frame-ancestors 'none'"
 )
-CSS = """
-.verdict { padding: 0.8rem 1rem; border-left: 0.5rem solid #6b7280; font-size: 1.15rem; }
-.verdict.fake { border-color: #b91c1c; } .verdict.real { border-color: #15803d; }
-.verdict strong { font-size: 1.5rem; display: block; }
-.verdict + .verdict { margin-top: 0.6rem; }
-.verdict.error { border-color: #6b7280; font-size: 1rem; }
-.verdict ul { margin: 0.4rem 0 0 1.2rem; font-size: 1rem; list-style: disc; }
-.previews { display: flex; gap: 0.5rem; flex-wrap: wrap; }
-.preview { max-height: 12rem; max-width: 100%; }
-#verdict { min-height: 10rem; }
-iframe.report { width: 100%; height: 75vh; border: 0; background: white; }
-"""
-
-
+CSS = Path(__file__).with_suffix(".css")
 Answer = tuple[str, Any, str, Any, Any, list[str]]  # headlines, choice, report, two files, ids
 
 
@@ -66,31 +52,19 @@ class ContentPolicy:
 
 def framed(page: str) -> str:
     """Return a report in a frame as high as it is, in which no script runs."""
-    fit = (
-        "const fit = () => this.style.height = "
-        "this.contentDocument.documentElement.scrollHeight + 'px'; fit(); "
-        "new ResizeObserver(fit).observe(this.contentDocument.body)"
-    )
-    return (
-        f'<iframe class="report" title="report" sandbox="allow-same-origin" onload="{fit}" '
-        f'srcdoc="{html.escape(page, quote=True)}"></iframe>'
-    )
+    return fragment("framed", page)
 
 
 def alert(message: str) -> str:
     """Return an error as HTML."""
-    return f'<div class="verdict error" role="alert">{html.escape(message)}</div>'
+    return fragment("alert", message)
 
 
 def preview(files: Sequence[str] | None) -> str:
     """Return players for the clips that were dropped, as HTML."""
-    parts = []
-    for file in list(files or ())[:SHOWN]:
-        address = html.escape(f"/gradio_api/file={quote(file)}", quote=True)
-        kind = "img" if Path(file).suffix.lower() in IMAGE_SUFFIXES else "video"
-        rest = 'alt="">' if kind == "img" else 'controls muted preload="metadata"></video>'
-        parts.append(f'<{kind} class="preview" src="{address}" {rest}')
-    return f'<div class="previews">{"".join(parts)}</div>' if parts else ""
+    some = list(files or ())[:SHOWN]
+    images = [file for file in some if Path(file).suffix.lower() in IMAGE_SUFFIXES]
+    return fragment("preview", some, images) if some else ""
 
 
 def build(jobs: Jobs, checkpoints: Sequence[str]) -> Any:  # noqa: ANN401  gradio is untyped
@@ -154,11 +128,7 @@ def build(jobs: Jobs, checkpoints: Sequence[str]) -> Any:  # noqa: ANN401  gradi
         return show(found, errors)
 
     def of_sample(path: Path) -> Any:  # noqa: ANN401
-        def judge_sample(
-            checkpoint: str,
-            rule: str,
-            progress: Any = gr.Progress(),  # noqa: ANN401, B008
-        ) -> Answer:
+        def judge_sample(checkpoint: str, rule: str, progress: Any = gr.Progress()) -> Answer:  # noqa: ANN401, B008
             return judge([str(path)], checkpoint, rule, progress=progress)
 
         return judge_sample
@@ -173,12 +143,8 @@ def build(jobs: Jobs, checkpoints: Sequence[str]) -> Any:  # noqa: ANN401  gradi
         )
         with gr.Row():
             with gr.Column():
-                clip = gr.File(
-                    label="Videos or photographs",
-                    type="filepath",
-                    file_count="multiple",
-                    elem_id="clip",
-                )
+                label = "Videos or photographs"
+                clip = gr.File(label=label, file_count="multiple", elem_id="clip")
                 shown = gr.HTML()
             with gr.Column():
                 checkpoint = gr.Dropdown(
@@ -209,38 +175,16 @@ def build(jobs: Jobs, checkpoints: Sequence[str]) -> Any:  # noqa: ANN401  gradi
         report = gr.HTML()
         kept = gr.BrowserState([], storage_key="deepfake-results")
         outputs = [verdict, which, report, report_file, json_file, kept]
-        clip.change(preview, clip, shown, api_visibility="private", show_progress="hidden")
-        button.click(
-            judge,
-            [clip, checkpoint, rule, start, end, frames, person, language],
-            outputs,
-            api_name="judge",
-            concurrency_id="judge",
-            show_progress_on=verdict,
-        )
-        which.input(
-            lambda ids, one: show(known(ids), (), one),
-            [kept, which],
-            outputs,
-            api_visibility="private",
-            show_progress="hidden",
-        )
-        page.load(
-            lambda ids: show(known(ids), ()),
-            kept,
-            outputs,
-            api_visibility="private",
-            show_progress="hidden",
-        )
+        quiet = {"api_visibility": "private", "show_progress": "hidden"}
+        judging = {"concurrency_id": "judge", "show_progress_on": verdict}
+        asked = [clip, checkpoint, rule, start, end, frames, person, language]
+        clip.change(preview, clip, shown, **quiet)
+        button.click(judge, asked, outputs, api_name="judge", **judging)
+        which.input(lambda ids, one: show(known(ids), (), one), [kept, which], outputs, **quiet)
+        page.load(lambda ids: show(known(ids), ()), kept, outputs, **quiet)
         for path, sample in tries:
-            sample.click(
-                of_sample(path),
-                [checkpoint, rule],
-                outputs,
-                api_name=f"judge_{path.stem}",
-                concurrency_id="judge",
-                show_progress_on=verdict,
-            )
+            name, given = f"judge_{path.stem}", [checkpoint, rule]
+            sample.click(of_sample(path), given, outputs, api_name=name, **judging)
     page.queue(max_size=WAITING, default_concurrency_limit=1)
     return page
 
@@ -263,7 +207,7 @@ def launch(page: Any, *, host: str, port: int, max_mb: float, block: bool = True
         server_port=port or None,
         max_file_size=round(max_mb * 1e6),
         theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"]),
-        css=CSS,
+        css=CSS.read_text(encoding="utf-8"),
         app_kwargs={"middleware": [Middleware(ContentPolicy)]},
         footer_links=["api"],
         share=False,
