@@ -156,9 +156,8 @@ class Calibration:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types, for a checkpoint."""
-        content = asdict(self)
-        content["knots"], content["values"] = list(self.knots), list(self.values)
-        return {"version": VERSION, **content}
+        rows = {"knots": list(self.knots), "values": list(self.values)}
+        return {"version": VERSION, **asdict(self), **rows}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "Calibration":
@@ -232,13 +231,14 @@ def fit(
     allowed = math.floor(false_alarms * (reals + 1) + 1e-9) - 1
     threshold = _above(p, p[y == 0], max(allowed, 0))
     low, high = _band(y, p, threshold, target_error)
-    content = {field.name: getattr(mapping, field.name) for field in fields(Calibration)}
-    content.update(threshold=threshold, low=low, high=high, reals=reals, fakes=fakes)
-    content.update(false_alarms=false_alarms, target_error=target_error)
-    if method != "none":
-        ratios = replace(mapping, reals=reals, fakes=fakes).log_ratios(raw)
-        content["least_ratio"], content["most_ratio"] = bounds(y, ratios)
-    return Calibration(**content)
+    fitted = replace(
+        mapping, threshold=threshold, low=low, high=high, reals=reals, fakes=fakes,
+        false_alarms=false_alarms, target_error=target_error,
+    )  # fmt: skip
+    if method == "none":
+        return fitted
+    least, most = bounds(y, fitted.log_ratios(raw))
+    return replace(fitted, least_ratio=least, most_ratio=most)
 
 
 def _mapping(y: NDArray[np.int64], raw: Floats, method: Method) -> Calibration:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from deepfake.aggregation import logit, sigmoid
+from deepfake.aggregation import by_person, logit, sigmoid
 from deepfake.calibration import Calibration
 from deepfake.types import FaceScore, Interval
 
@@ -112,11 +112,8 @@ def timelines(
     looked = _looked([face.time_s for face in finite], looked_s)
     edges = np.array([-math.inf, *sorted(cuts_s), math.inf])
     last = math.inf if duration_s is None else duration_s
-    people: dict[int, list[FaceScore]] = {}
-    for face in sorted(finite, key=lambda face: face.time_s):
-        people.setdefault(face.track, []).append(face)
     lines = []
-    for track, seen in sorted(people.items()):
+    for track, seen in by_person(sorted(finite, key=lambda face: face.time_s)).items():
         times = np.array([face.time_s for face in seen])
         logits = logit([face.score for face in seen])
         places = np.searchsorted(looked, times)

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from html import escape
 from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypedDict
 
 from preprocessing.types import Box
@@ -18,17 +17,19 @@ NOT_LOOKED_FOR = "lip movement, talking heads made from one photograph, or gener
 VerdictLabel = Literal["real", "fake", "undecided"]
 
 
-def shown(score: float, limits: Sequence[float] = ()) -> str:
+def shown(score: float, limits: Sequence[float | None] = ()) -> str:
     """Return a score as people read it, never as certain.
 
-    Two decimals, more where it would else seem to reach a limit that it does not, or the reverse.
+    Two decimals, more where it would else seem to reach a limit that it does not, or the reverse;
+    a limit that is None is none.
 
     >>> shown(0.9468), shown(0.9999), shown(0.7921, (0.7930,))
     ('0.95', 'over 0.99', '0.792')
     """
     digits = 2
+    known = [limit for limit in limits if limit is not None]
     while digits < 6 and any(
-        (round(score, digits) < round(limit, digits)) != (score < limit) for limit in limits
+        (round(score, digits) < round(x, digits)) != (score < x) for x in known
     ):
         digits += 1
     if digits == 2 and not 0.01 <= score <= 0.99:
@@ -140,7 +141,7 @@ class MethodScore:
         """Return the answer in words: for each person too, where there are several."""
         if self.score is None:
             return f"not applicable: {self.reason}"
-        limits = [x for x in (self.real_below, self.fake_from) if x is not None]
+        limits = (self.real_below, self.fake_from)
         people = [f"person {t.person} {shown(t.score, limits)}" for t in self.tracks]
         each = f"; {', '.join(people)}" if len(people) > 1 else ""
         return f"{self.label} ({shown(self.score, limits)}{each})"
@@ -209,7 +210,7 @@ class Verdict:
 
     def shown(self, score: float) -> str:
         """Return a score as people read it, on the right side of this verdict's limits."""
-        return shown(score, [x for x in (self.real_below, self.fake_from) if x is not None])
+        return shown(score, (self.real_below, self.fake_from))
 
     @property
     def scope(self) -> str:
@@ -231,17 +232,14 @@ class Verdict:
         return f"{limit:.{digits}f}"
 
     def _head(self) -> str:
-        between = ", in between" if self.label == "undecided" and self.calibrated else ""
-        score = "cannot be judged" if self.score is None else f"score {self.shown(self.score)}"
-        score += between if self.score is not None else ""
-        return f"({score}; {self.limits if self.calibrated else self._leaning})"
-
-    @property
-    def _leaning(self) -> str:
         if self.score is None:
-            return "not calibrated"
-        side = "fake" if self.score >= self.threshold else "real"
-        return f"not calibrated, leans to {side}"
+            score, leaning = "cannot be judged", "not calibrated"
+        else:
+            between = ", in between" if self.label == "undecided" and self.calibrated else ""
+            score = f"score {self.shown(self.score)}{between}"
+            side = "fake" if self.score >= self.threshold else "real"
+            leaning = f"not calibrated, leans to {side}"
+        return f"({score}; {self.limits if self.calibrated else leaning})"
 
     def moment(self, interval: Interval) -> str:
         """Say what is true of an interval: nobody looks fake in a clip that is not called so."""
@@ -255,23 +253,6 @@ class Verdict:
 
     def _repr_html_(self) -> str:
         """Show the verdict in a notebook: one line for the clip, one row per person."""
-        head = f"<strong>{self.label.upper()}</strong> {self._head()}"
-        rows = "".join(
-            f"<tr><td>person {person.person}</td><td>{self.shown(person.score)}</td>"
-            f"<td>{person.start_s:.1f}\N{EN DASH}{person.end_s:.1f} s</td>"
-            f"<td>{person.faces}</td><td>{self._when(person.track)}</td></tr>"
-            for person in self.tracks
-        )
-        heads = "".join(
-            f'<th scope="col">{name}</th>' for name in ("person", "score", "seen", "faces", "when")
-        )
-        table = f"<table><tr>{heads}</tr>{rows}</table>" if rows else ""
-        reason = f"<p>{escape(self.reason)}</p>" if self.reason else ""
-        return f"<div><p>{escape(self.video)}: {head}</p>{reason}{table}</div>"
+        from deepfake.report.page import fragment
 
-    def _when(self, track: int) -> str:
-        return ", ".join(
-            f"{self.moment(i)} {i.start_s:.1f}\N{EN DASH}{i.end_s:.1f} s"
-            for i in self.intervals
-            if i.track == track
-        )
+        return fragment("notebook", self, self._head())

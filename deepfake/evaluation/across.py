@@ -16,25 +16,15 @@ from deepfake.evaluation.summary import Floats, Judged
 
 @dataclass(frozen=True)
 class Across:
-    """Figures of a checkpoint over data sets that have both classes.
-
-    Args:
-        sets: How many data sets.
-        pooled: AUROC of all videos together, by one scale.
-        mean: Mean of the data sets' AUROCs, each set counted once.
-        lowest: Lowest of them.
-        own: Mean balanced accuracy, each set by the threshold that is best for it.
-        one: The same by the one threshold that is best for the mean.
-        stored: The same by the threshold in the checkpoint.
-    """
+    """Figures of a checkpoint over data sets that have both classes."""
 
     sets: int
-    pooled: float
-    mean: float
-    lowest: float
-    own: float
-    one: float
-    stored: float
+    pooled: float  # AUROC of all videos together, by one scale
+    mean: float  # of the data sets' AUROCs, each set counted once
+    lowest: float  # of them
+    own: float  # mean balanced accuracy, each set by the threshold that is best for it
+    one: float  # the same by the one threshold that is best for the mean
+    stored: float  # the same by the threshold in the checkpoint
 
 
 def across(judged: Iterable[Judged]) -> Across | None:

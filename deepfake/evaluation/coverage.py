@@ -17,27 +17,16 @@ from deepfake.evaluation.summary import judge
 
 @dataclass(frozen=True)
 class Coverage:
-    """AUROCs by what is made of the videos without a score.
+    """AUROCs by what is made of the videos without a score."""
 
-    Args:
-        scored: Labelled videos with a score.
-        unscored: Labelled videos without one.
-        left_out: As if the others were not there.
-        as_real: They are all called real, below every score.
-        as_fake: They are all called fake, above every score.
-        as_chance: Each is as often above as below any other.
-        least: Each is wrong: fakes below and reals above all scores.
-        most: Each is right.
-    """
-
-    scored: int
-    unscored: int
-    left_out: float
-    as_real: float
-    as_fake: float
-    as_chance: float
-    least: float
-    most: float
+    scored: int  # labelled videos with a score
+    unscored: int  # labelled videos without one
+    left_out: float  # as if the others were not there
+    as_real: float  # they are all called real, below every score
+    as_fake: float  # they are all called fake, above every score
+    as_chance: float  # each is as often above as below any other
+    least: float  # each is wrong: fakes below and reals above all scores
+    most: float  # each is right
 
     @property
     def share(self) -> float:

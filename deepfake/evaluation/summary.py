@@ -28,11 +28,8 @@ Level = Literal["face", "person", "video"]
 Labels = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-STRICT = {
-    "tpr_at_fpr_01": 1000,
-    "tpr_at_fpr_1": 100,
-    "tpr_at_fpr_10": 10,
-}  # reals without which the rate is a guess
+# Reals without which the rate is a guess.
+STRICT = {"tpr_at_fpr_01": 1000, "tpr_at_fpr_1": 100, "tpr_at_fpr_10": 10}
 FEW_GROUPS = 5  # fewer say nothing
 ENOUGH_GROUPS = 20  # with fewer, intervals lean on assumptions
 
@@ -48,58 +45,33 @@ class Estimate:
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """Videos (or faces, or people) with label and score, ready to be measured.
+    """Videos (or faces, or people) with label and score, ready to be measured."""
 
-    Args:
-        labels: 0 real, 1 fake (N,).
-        scores: Calibrated P(fake) (N,).
-        raw: Uncalibrated P(fake) (N,).
-        videos: Which video (N,).
-        groups: Which group of people (N,).
-        unscored: Labelled videos without a score, which no measure but this sees.
-        undecided: Videos with a score in the undecided band.
-        threshold: Scores from here up are called fake.
-    """
-
-    labels: Labels
-    scores: Floats
-    raw: Floats
-    videos: NDArray[np.str_]
-    groups: NDArray[np.str_]
-    unscored: int
-    undecided: int
-    threshold: float
+    labels: Labels  # 0 real, 1 fake (N,)
+    scores: Floats  # calibrated P(fake) (N,)
+    raw: Floats  # uncalibrated P(fake) (N,)
+    videos: NDArray[np.str_]  # which video (N,)
+    groups: NDArray[np.str_]  # which group of people (N,)
+    unscored: int  # labelled videos without a score, which no measure but this sees
+    undecided: int  # videos with a score in the undecided band
+    threshold: float  # scores from here up are called fake
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a checkpoint reaches on a data set, or on a part of it.
-
-    Args:
-        checkpoint: What judged.
-        dataset: On what.
-        level: What is counted: faces, people or videos.
-        part: Which part, such as "method: Deepfakes"; empty for all.
-        rule: Aggregation rule by which videos were scored; empty where none was.
-        reals: How many real ones.
-        fakes: How many fake ones.
-        unscored: Labelled videos without a score.
-        undecided: Videos in the undecided band.
-        groups: Groups of people, which are taken as independent.
-        estimates: By name of the measure.
-    """
+    """What a checkpoint reaches on a data set, or on a part of it."""
 
     checkpoint: str
     dataset: str
-    level: Level
-    part: str
-    rule: str
+    level: Level  # what is counted: faces, people or videos
+    part: str  # such as "method: Deepfakes"; empty for all
+    rule: str  # by which videos were scored; empty where none was
     reals: int
     fakes: int
-    unscored: int
-    undecided: int
-    groups: int
-    estimates: Mapping[str, Estimate]
+    unscored: int  # labelled videos without a score
+    undecided: int  # videos in the undecided band
+    groups: int  # of people, which are taken as independent
+    estimates: Mapping[str, Estimate]  # by name of the measure
 
 
 def judge(
@@ -122,16 +94,16 @@ def judge(
         scores = [score for score in _scores(video, chosen, level) if math.isfinite(score)]
         unscored += not scores
         rows += [(video.label, score, video.video, video.group) for score in scores]
-    raw = np.array([row[1] for row in rows], dtype=np.float64)
-    scores_ = calibrated.apply_all(raw)
+    labels, raw, names, groups = ([row[k] for row in rows] for k in range(4))
+    p = calibrated.apply_all(raw)
     return Judged(
-        labels=np.array([row[0] for row in rows], dtype=np.int64),
-        scores=scores_,
-        raw=raw,
-        videos=np.array([row[2] for row in rows], dtype=np.str_),
-        groups=np.array([row[3] for row in rows], dtype=np.str_),
+        labels=np.array(labels, dtype=np.int64),
+        scores=p,
+        raw=np.array(raw, dtype=np.float64),
+        videos=np.array(names, dtype=np.str_),
+        groups=np.array(groups, dtype=np.str_),
         unscored=unscored,
-        undecided=sum(calibrated.verdict(p) == "undecided" for p in scores_.tolist()),
+        undecided=sum(calibrated.verdict(score) == "undecided" for score in p.tolist()),
         threshold=calibrated.threshold,
     )
 

@@ -52,7 +52,7 @@ def write_index(folder: Path, entries: Sequence[Mapping[str, Any]]) -> Path:
         stem = file_stem(entry["video"], str(entry["provenance"].get("sha256") or ""))
         thumbnail = f"{THUMBNAILS}/{stem}.jpg"
         score = entry["score"]
-        limits = [x for x in (entry["real_below"], entry["fake_from"]) if x is not None]
+        limits = (entry["real_below"], entry["fake_from"])
         rows.append(
             {
                 "name": os.path.relpath(name.absolute(), top) if top != os.sep else name.name,

@@ -23,28 +23,20 @@ class Wanted:
 
 @dataclass(frozen=True)
 class KeyFrame:
-    """A whole frame and who is in it.
+    """A whole frame and who is in it."""
 
-    Args:
-        image: As a data URI, without anything drawn in.
-        width: Of the frame, in pixels.
-        height: Of the frame.
-        time_s: When it is, in seconds.
-        faces: Those judged in it.
-    """
-
-    image: str
-    width: int
+    image: str  # as a data URI, without anything drawn in
+    width: int  # of the frame, in pixels
     height: int
-    time_s: float
-    faces: tuple[FaceScore, ...]
+    time_s: float  # when it is, in seconds
+    faces: tuple[FaceScore, ...]  # those judged in it
 
 
 def key_frames(clip: Path, verdict: Verdict) -> list[KeyFrame]:
     """Return the frames with the highest scores, apart in time, in order; asks a worker process."""
     from preprocessing.workers.local import run_local
 
-    chosen = _choose(verdict.faces)
+    chosen = highest(verdict.faces, MOST)
     if not chosen:
         return []
     wanted = Wanted(clip, tuple(sorted({face.frame for face in chosen})))
@@ -71,12 +63,13 @@ def read(wanted: Wanted) -> list[tuple[int, float, int, int, bytes]]:
     ]
 
 
-def _choose(faces: Sequence[FaceScore]) -> list[FaceScore]:
+def highest(faces: Sequence[FaceScore], most: int) -> list[FaceScore]:
+    """Return some faces with the highest scores, each of another frame, apart in time."""
     times = [face.time_s for face in faces]
-    apart = (max(times) - min(times)) / (2 * MOST) if times else 0.0
+    apart = (max(times) - min(times)) / (2 * most) if times else 0.0
     chosen: list[FaceScore] = []
     for face in sorted(faces, key=lambda face: -face.score):
         new = all(abs(face.time_s - c.time_s) >= apart and face.frame != c.frame for c in chosen)
-        if new and len(chosen) < MOST:
+        if new and len(chosen) < most:
             chosen.append(face)
     return chosen

@@ -19,7 +19,7 @@ from deepfake.checkpoints.loading import DEFAULT, DEFAULT_MODEL
 from deepfake.explain.maps import explain_crops
 from deepfake.report import advice, outputs, words
 from deepfake.report.charts import timeline_svg
-from deepfake.report.key_frames import key_frames
+from deepfake.report.key_frames import highest, key_frames
 from deepfake.report.languages import translated
 from deepfake.report.origin import origin
 from deepfake.report.page import environment
@@ -52,25 +52,16 @@ METHODS = {
 
 @dataclass(frozen=True)
 class Person:
-    """A person as the page shows them.
-
-    Args:
-        track: Who, when, and their score.
-        intervals: When the score is high.
-        moments: The same in words.
-        chart: Their score over time, as SVG.
-        picks: Faces that a click on it shows; left edge and width, in percent of its width.
-        strip: Faces in order of time.
-        large: Those with the highest scores.
-    """
+    """A person as the page shows them."""
 
     track: TrackScore
-    intervals: Sequence[Interval]
-    moments: str
-    chart: str
+    intervals: Sequence[Interval]  # when the score is high
+    moments: str  # the same in words
+    chart: str  # their score over time, as SVG
+    # Faces that a click on it shows; left edge and width, in percent of its width.
     picks: Sequence[tuple[FaceScore, float, float]]
-    strip: Sequence[FaceScore]
-    large: Sequence[FaceScore]
+    strip: Sequence[FaceScore]  # in order of time
+    large: Sequence[FaceScore]  # those with the highest scores
 
 
 def write_page(
@@ -187,7 +178,7 @@ def _people(verdict: Verdict, extraction: Extraction, predictor: "VideoPredictor
             chart=_chart(line, faces, intervals, moments, extraction, predictor.calibration),
             picks=_picks(faces, _span(extraction)),
             strip=_evenly(faces, STRIP),
-            large=_most_suspicious(faces, line) if place < EXPLAINED else (),
+            large=highest(faces, LARGE) if place < EXPLAINED else (),
         )
         people.append(person)
     return sorted(people, key=lambda person: person.track.track)
@@ -208,16 +199,6 @@ def _heats(
         image = heated(checkpoint.recipe.resized(crops[face.track, face.frame]), heat)
         heats[face] = (data_uri(image, LARGE_SIDE), not heat.any())
     return heats, method
-
-
-def _most_suspicious(faces: Sequence[FaceScore], line: Timeline) -> list[FaceScore]:
-    """Return a person's faces with the highest scores, apart in time where there are enough."""
-    apart = float(line.times_s[-1] - line.times_s[0]) / (2 * LARGE)
-    chosen: list[FaceScore] = []
-    for face in sorted(faces, key=lambda face: -face.score):
-        if len(chosen) < LARGE and all(abs(face.time_s - c.time_s) >= apart for c in chosen):
-            chosen.append(face)
-    return chosen if apart > 0 else chosen[:1]
 
 
 def _picks(

@@ -1,10 +1,13 @@
 """A verdict in words: what the numbers mean, and what they do not mean."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from deepfake.calibration import Calibration
-from deepfake.checkpoints.loading import Checkpoint
 from deepfake.types import Interval, Verdict, VerdictLabel
+
+if TYPE_CHECKING:
+    from deepfake.calibration import Calibration
+    from deepfake.checkpoints.loading import Checkpoint
 
 HEADLINES = {
     "fake": "Signs of manipulation",
@@ -33,7 +36,7 @@ def clock(time_s: float) -> str:
     return f"{head}:{rest // 10:02d}.{rest % 10}"
 
 
-def meaning(verdict: Verdict, calibration: Calibration) -> list[str]:
+def meaning(verdict: Verdict, calibration: "Calibration") -> list[str]:
     """Return what a verdict says, sentence by sentence."""
     if verdict.score is None:
         return [f"No score could be given: {verdict.reason}."]
@@ -67,7 +70,7 @@ def meaning(verdict: Verdict, calibration: Calibration) -> list[str]:
     return sentences
 
 
-def sides(calibration: Calibration) -> str:
+def sides(calibration: "Calibration") -> str:
     """Return from where on a clip is called fake or real."""
     low, high = calibration.low, calibration.high
     if high is None and low is None:
@@ -105,7 +108,7 @@ def moments(intervals: Sequence[Interval], verdict: Verdict) -> str:
     return f"Looks fake from {spans}." if high else f"The score is highest from {spans}."
 
 
-def about(checkpoint: Checkpoint) -> list[str]:
+def about(checkpoint: "Checkpoint") -> list[str]:
     """Return what is known of a model beside its card: its note, and its calibration's worth."""
     note = checkpoint.note.replace("see MODEL_CARD.md", "see its card below")
     return [text for text in (note, checkpoint.calibration.limits()) if text]
