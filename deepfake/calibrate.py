@@ -5,7 +5,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from deepfake.cli.console import DONE, Parser, one_line, run
+from deepfake.cli.console import DONE, Parser, add_imports, one_line, run
+from deepfake.cli.outside import import_modules
+from deepfake.errors import DeepfakeError
 
 
 def parser() -> argparse.ArgumentParser:
@@ -19,30 +21,15 @@ def parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--checkpoint", type=Path, help="default: runs/latest, else the model that is shipped")
-    add(
-        "--data",
-        type=Path,
-        default=Path("data/faces"),
-        help="folder that preprocess made of labelled videos (default: %(default)s)",
-    )
-    add(
-        "--out",
-        type=Path,
-        required=True,
-        help="to write: .safetensors, or .onnx (published networks)",
-    )
+    data = "folder that preprocess made of labelled videos (default: %(default)s)"
+    add("--data", type=Path, default=Path("data/faces"), help=data)
+    out = "to write: .safetensors, or .onnx (published networks)"
+    add("--out", type=Path, required=True, help=out)
     add("--split", choices=("train", "val", "test"), help="of the videos, this side alone")
     add("--aggregate", metavar="RULE", help="from faces to a verdict (default: the checkpoint's)")
     add("--false-alarms", type=float, default=0.05, help="of reals, the threshold (default: 0.05)")
     add("--target-error", type=float, default=0.05, help="of the decided (default: 0.05)")
-    add(
-        "--import",
-        dest="imports",
-        action="append",
-        default=[],
-        metavar="MODULE",
-        help="import a module whose network a checkpoint names; only what you trust",
-    )
+    add_imports(parser)
     return parser
 
 
@@ -50,11 +37,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return the exit status."""
     arguments = parser().parse_args(argv)
     _check(arguments)
+    import_modules(arguments.imports)
 
-    from deepfake.cli.outside import import_modules
     from deepfake.evaluation.calibrating import calibrate
 
-    import_modules(arguments.imports, Path.cwd())
     fitted = calibrate(
         arguments.checkpoint,
         arguments.data,
@@ -74,14 +60,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _check(arguments: argparse.Namespace) -> None:
     from deepfake.aggregation import RULES
-    from deepfake.errors import DeepfakeError
 
     for name in ("false_alarms", "target_error"):
         if not 0 < getattr(arguments, name) < 1:
-            option = "--" + name.replace("_", "-")
-            raise DeepfakeError(
-                f"{option} must lie between 0 and 1, got {getattr(arguments, name)}"
-            )
+            option, given = "--" + name.replace("_", "-"), getattr(arguments, name)
+            raise DeepfakeError(f"{option} must lie between 0 and 1, got {given}")
     if arguments.aggregate is not None and arguments.aggregate not in RULES:
         raise DeepfakeError(
             f"--aggregate {arguments.aggregate}: no such rule. Choose of {', '.join(RULES)}."

@@ -12,6 +12,7 @@ from deepfake.evaluation.intervals import (
     Interval,
     auroc_interval,
     design_effect,
+    grouped_variance,
     t_quantile,
 )
 from deepfake.evaluation.measures import checked
@@ -68,12 +69,8 @@ def delong_test(
         variance += np.var(real_a - real_b, ddof=1) / real_a.size
         error, law = math.sqrt(float(variance)), stats.norm()
     else:
-        left = np.empty(y.size)
-        left[y == 1] = (fake_a - fake_b - difference) / fake_a.size
-        left[y == 0] = (real_a - real_b - difference) / real_a.size
-        _, member = np.unique(names, return_inverse=True)
-        sums = np.bincount(member, weights=left)
-        error = math.sqrt(float((sums**2).sum()) * number / (number - 1))
+        left = _residuals(y, fake_a - fake_b - difference, real_a - real_b - difference)
+        error = math.sqrt(grouped_variance(left, names))
         law = stats.t(number - 1)
     if error < 1e-12:
         p = 1.0 if abs(difference) < 1e-12 else nan
@@ -111,13 +108,18 @@ def grouped_auroc_interval(labels: ArrayLike, scores: ArrayLike, groups: ArrayLi
     area, fake, real = _placements(y, s)
     if number < 2 or math.isnan(area):
         return NOWHERE
-    residuals = np.empty(y.size)
-    residuals[y == 1] = (fake - area) / fake.size
-    residuals[y == 0] = (real - area) / real.size
+    residuals = _residuals(y, fake - area, real - area)
     effect = design_effect(residuals, names)
     if effect > 1 and not residuals.any():  # perfect: a group of each class counts as one row
         effect = max((y == k).sum() / np.unique(names[y == k]).size for k in (0, 1))
     return auroc_interval(area, real.size, fake.size, effect=effect, z=t_quantile(number))
+
+
+def _residuals(y: NDArray[np.int64], fake: Floats, real: Floats) -> Floats:
+    """Return what each row adds to the error of an AUROC."""
+    left = np.empty(y.size)
+    left[y == 1], left[y == 0] = fake / fake.size, real / real.size
+    return left
 
 
 def _placements(y: NDArray[np.int64], s: Floats) -> tuple[float, Floats, Floats]:

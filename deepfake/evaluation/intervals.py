@@ -115,15 +115,20 @@ def _levels(value: float, drawn: Floats, left: Floats, groups: int) -> Floats:
     return np.asarray(ndtr(bias + z / np.maximum(1 - skew * z, 1e-3)), dtype=np.float64)
 
 
+def grouped_variance(residuals: Floats, groups: ArrayLike) -> float:
+    """Return the variance of a sum of residuals (N,) whose groups (N,), 2 or more, are drawn."""
+    _, member = np.unique(np.asarray(groups), return_inverse=True)
+    sums = np.bincount(member, weights=residuals)
+    return float((sums**2).sum()) * sums.size / (sums.size - 1)
+
+
 def design_effect(residuals: Floats, groups: ArrayLike) -> float:
     """Return how many times groups widen the variance of a sum of residuals (N,); at least 1."""
-    names, member = np.unique(np.asarray(groups), return_inverse=True)
-    number, rows = names.size, residuals.size
+    number, rows = np.unique(np.asarray(groups)).size, residuals.size
     alone = float((residuals**2).sum()) * rows / max(rows - 1, 1)
     if alone <= 0 or number < 2:
         return rows / max(number, 1)  # nothing varies: as bad as can be
-    sums = np.bincount(member, weights=residuals)
-    return max(1.0, float((sums**2).sum()) * number / (number - 1) / alone)
+    return max(1.0, grouped_variance(residuals, groups) / alone)
 
 
 def share_interval(right: ArrayLike, groups: ArrayLike) -> Interval:

@@ -4,6 +4,7 @@ Each function returns a matplotlib figure on the Agg canvas; no window and no gl
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -26,11 +27,9 @@ SIZE = (4.8, 4.2)  # inches
 
 
 def _figure(title: str, x: str, y: str) -> tuple["Figure", "Axes"]:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=SIZE, layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     axes.set(title=title, xlabel=x, ylabel=y)
     axes.spines[["top", "right"]].set_visible(False)
@@ -42,7 +41,7 @@ def plot_roc(judged: Mapping[str, Judged]) -> "Figure":
     """Draw a ROC curve for each name; those of one class are left out."""
     figure, axes = _figure("ROC, videos", "False positive rate", "True positive rate")
     axes.plot([0, 1], [0, 1], color="0.7", linewidth=1, linestyle="--")
-    for colour, (name, one) in zip(_cycle(len(judged)), judged.items(), strict=True):
+    for colour, (name, one) in zip(cycle(COLOURS), judged.items(), strict=False):
         curve = m.roc(one.labels, one.scores)
         area = m.auroc(one.labels, one.scores)
         if np.isfinite(area):
@@ -54,7 +53,7 @@ def plot_roc(judged: Mapping[str, Judged]) -> "Figure":
 def plot_precision_recall(judged: Mapping[str, Judged]) -> "Figure":
     """Draw precision over recall for each name."""
     figure, axes = _figure("Precision and recall, videos", "Recall", "Precision")
-    for colour, (name, one) in zip(_cycle(len(judged)), judged.items(), strict=True):
+    for colour, (name, one) in zip(cycle(COLOURS), judged.items(), strict=False):
         area = m.average_precision(one.labels, one.scores) if one.labels.any() else np.nan
         if np.isfinite(area):
             precision, recall = m.precision_recall(one.labels, one.scores)
@@ -69,12 +68,10 @@ def plot_reliability(judged: Judged, *, bins: int = 10) -> "Figure":
     """Draw the share of fakes over the score, before and after calibration."""
     figure, axes = _figure("Reliability", "Mean P(fake) of the bin", "Share of fakes")
     axes.plot([0, 1], [0, 1], color="0.7", linewidth=1, linestyle="--")
-    for scores, name, colour in (
-        (judged.raw, "as scored", COLOURS[-1]),
-        (judged.scores, "calibrated", REAL),
-    ):
-        if name == "calibrated" and np.array_equal(judged.raw, judged.scores):
-            continue
+    drawn = [(judged.raw, "as scored", COLOURS[-1])]
+    if not np.array_equal(judged.raw, judged.scores):
+        drawn.append((judged.scores, "calibrated", REAL))
+    for scores, name, colour in drawn:
         score, fake, count = m.reliability(judged.labels, scores, bins=bins)
         seen = count > 0
         error = m.ece(judged.labels, scores)
@@ -89,12 +86,10 @@ def plot_reliability(judged: Judged, *, bins: int = 10) -> "Figure":
 def plot_histogram(judged: Judged) -> "Figure":
     """Draw how the scores of reals and fakes are spread, with the threshold."""
     figure, axes = _figure("Scores", "P(fake)", "Videos")
-    edges = np.linspace(0, 1, 21)
+    edges = np.linspace(0, 1, 21).tolist()
     for label, name, colour in ((0, "real", REAL), (1, "fake", FAKE)):
         scores = judged.scores[judged.labels == label]
-        axes.hist(
-            scores, bins=edges.tolist(), color=colour, alpha=0.6, label=f"{name} ({scores.size})"
-        )
+        axes.hist(scores, bins=edges, color=colour, alpha=0.6, label=f"{name} ({scores.size})")
     axes.axvline(judged.threshold, color="0.2", linewidth=1, label="threshold")
     _legend(axes, "upper center")
     return figure
@@ -103,9 +98,8 @@ def plot_histogram(judged: Judged) -> "Figure":
 def plot_confusion(judged: Judged) -> "Figure":
     """Draw how many videos of each class are called what at the threshold."""
     figure, axes = _figure(f"Confusion at {judged.threshold:.2f}", "Called", "Is")
-    counts = np.array(
-        m.confusion(judged.labels, judged.scores, threshold=judged.threshold)
-    ).reshape(2, 2)
+    found = m.confusion(judged.labels, judged.scores, threshold=judged.threshold)
+    counts = np.reshape(found, (2, 2))
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     for (row, column), count in np.ndenumerate(counts):
@@ -133,7 +127,7 @@ def plot_robustness(curves: Mapping[str, Sequence[float]], title: str) -> "Figur
     """Draw the video AUROC of each damage over levels 0 (none) to 5."""
     figure, axes = _figure(title, "Level of damage", "AUROC, videos")
     axes.axhline(0.5, color="0.7", linewidth=1, linestyle="--")
-    for colour, (name, values) in zip(_cycle(len(curves)), curves.items(), strict=True):
+    for colour, (name, values) in zip(cycle(COLOURS), curves.items(), strict=False):
         axes.plot(range(len(values)), values, color=colour, marker="o", markersize=3, label=name)
     _legend(axes, "lower left")
     return figure
@@ -169,10 +163,6 @@ def save(figure: "Figure", folder: Path, name: str) -> list[Path]:
     with rc_context({"svg.hashsalt": "deepfake", "svg.fonttype": "path"}):
         figure.savefig(paths[1], metadata={"Date": None})
     return paths
-
-
-def _cycle(count: int) -> list[str]:
-    return [COLOURS[k % len(COLOURS)] for k in range(count)]
 
 
 def _plain(text: str) -> str:

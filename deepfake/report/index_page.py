@@ -50,21 +50,16 @@ def write_index(folder: Path, entries: Sequence[Mapping[str, Any]]) -> Path:
     rows = []
     for entry, name in zip(entries, names, strict=True):
         stem = file_stem(entry["video"], str(entry["provenance"].get("sha256") or ""))
-        thumbnail = f"{THUMBNAILS}/{stem}.jpg"
-        score = entry["score"]
+        thumbnail, score = f"{THUMBNAILS}/{stem}.jpg", entry["score"]
         limits = (entry["real_below"], entry["fake_from"])
-        rows.append(
-            {
-                "name": os.path.relpath(name.absolute(), top) if top != os.sep else name.name,
-                "page": None if entry["label"] == FAILED else f"{stem}.html",
-                "thumbnail": thumbnail if (folder / thumbnail).is_file() else None,
-                "label": entry["label"],
-                "order": -1.0 if score is None else score,
-                "score": "" if score is None else shown(score, limits),
-                "people": len(entry["tracks"]),
-                "reason": entry["reason"],
-            }
-        )
+        about = {
+            "name": os.path.relpath(name.absolute(), top) if top != os.sep else name.name,
+            "page": None if entry["label"] == FAILED else f"{stem}.html",
+            "thumbnail": thumbnail if (folder / thumbnail).is_file() else None,
+            "order": -1.0 if score is None else score,
+            "shown": "" if score is None else shown(score, limits),
+        }
+        rows.append({**entry, **about})
     template = environment()
     script, _, _ = template.loader.get_source(template, "index.js")  # type: ignore[union-attr]
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

@@ -14,14 +14,6 @@ TIMEOUT_S = 120.0
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """Frames of a clip, by their numbers."""
-
-    path: Path
-    frames: tuple[int, ...]
-
-
-@dataclass(frozen=True)
 class KeyFrame:
     """A whole frame and who is in it."""
 
@@ -39,8 +31,8 @@ def key_frames(clip: Path, verdict: Verdict) -> list[KeyFrame]:
     chosen = highest(verdict.faces, MOST)
     if not chosen:
         return []
-    wanted = Wanted(clip, tuple(sorted({face.frame for face in chosen})))
-    (outcome,) = run_local(read, [wanted], workers=1, timeout_s=TIMEOUT_S)
+    wanted = sorted({face.frame for face in chosen})
+    (outcome,) = run_local(read, [(clip, wanted)], workers=1, timeout_s=TIMEOUT_S)
     return [
         KeyFrame(
             "data:image/jpeg;base64," + base64.b64encode(data).decode(),
@@ -53,11 +45,12 @@ def key_frames(clip: Path, verdict: Verdict) -> list[KeyFrame]:
     ]
 
 
-def read(wanted: Wanted) -> list[tuple[int, float, int, int, bytes]]:
-    """Return number, time, width, height and JPEG of frames; runs in the worker."""
+def read(wanted: tuple[Path, list[int]]) -> list[tuple[int, float, int, int, bytes]]:
+    """Return number, time, width, height and JPEG of a clip's frames; runs in the worker."""
     from deepfake.report.pictures import jpeg
 
-    frames = read_frames(wanted.path, index_frames(wanted.path), wanted.frames)
+    clip, numbers = wanted
+    frames = read_frames(clip, index_frames(clip), numbers)
     return [
         (f.index, f.time_s, f.image.shape[1], f.image.shape[0], jpeg(f.image, SIDE)) for f in frames
     ]

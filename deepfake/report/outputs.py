@@ -42,31 +42,18 @@ def failure(path: Path, reason: str, predictor: "VideoPredictor | Panel") -> Ent
 
 @dataclass(frozen=True)
 class Outputs:
-    """What to write and where; None leaves it out.
+    """What to write and where, by the options of predict; None leaves it out."""
 
-    Args:
-        json: File for the whole verdicts; "-" for standard output.
-        table: File for one row per clip, .csv or .parquet.
-        report: Folder for a page per clip.
-        annotate: Folder for the clips with boxes.
-        jsonl: File for the whole verdicts, a line each, written as they come.
-        evidence: Folder for signed bundles.
-        signing_key: That signs them; None for the user's own.
-        trust: PEM file of certificates whose Content Credentials are trusted.
-        paths: Whether pages name whole paths.
-        language: Of the pages.
-    """
-
-    json: str | None = None
-    table: Path | None = None
-    report: Path | None = None
-    annotate: Path | None = None
-    jsonl: Path | None = None
-    evidence: Path | None = None
-    signing_key: Path | None = None
-    trust: Path | None = None
-    paths: bool = False
-    language: str = "en"
+    json: str | None = None  # file for the whole verdicts; "-" for standard output
+    table: Path | None = None  # file for one row per clip, .csv or .parquet
+    report: Path | None = None  # folder for a page per clip
+    annotate: Path | None = None  # folder for the clips with boxes
+    jsonl: Path | None = None  # file for the whole verdicts, a line each, written as they come
+    evidence: Path | None = None  # folder for signed bundles
+    signing_key: Path | None = None  # that signs them; None for the user's own
+    trust: Path | None = None  # PEM file of certificates whose Content Credentials are trusted
+    paths: bool = False  # whether pages name whole paths
+    language: str = "en"  # of the pages
 
     def prepare(self) -> None:
         """Make the folders and see that everything can be written, before any work.

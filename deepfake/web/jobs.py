@@ -32,46 +32,27 @@ Progress = Callable[[float, str], object]
 
 @dataclass(frozen=True)
 class Wish:
-    """How a clip is to be judged.
+    """How a clip is to be judged."""
 
-    Args:
-        checkpoint: A path, or "default".
-        rule: From faces to a verdict; None takes the checkpoint's.
-        start_s: Begin of the span looked at, in seconds.
-        end_s: Its end; None for the end of the clip.
-        frames: To look at; None takes the checkpoint's.
-        person: The only one to judge, from 1; None for all.
-        language: Of the report.
-    """
-
-    checkpoint: str
-    rule: str | None = None
-    start_s: float = 0.0
-    end_s: float | None = None
-    frames: int | None = None
-    person: int | None = None
-    language: str = "en"
+    checkpoint: str  # a path, or "default"
+    rule: str | None = None  # from faces to a verdict; None takes the checkpoint's
+    start_s: float = 0.0  # begin of the span looked at, in seconds
+    end_s: float | None = None  # its end; None for the end of the clip
+    frames: int | None = None  # to look at; None takes the checkpoint's
+    person: int | None = None  # the only one to judge, from 1; None for all
+    language: str = "en"  # of the report
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A verdict and its files.
+    """A verdict and its files."""
 
-    Args:
-        id: To find it again.
-        name: Of the clip.
-        headline: The verdict in words, as HTML.
-        page: The report as text, complete in itself.
-        report: The same as a file.
-        verdict_json: The verdict as a file.
-    """
-
-    id: str
-    name: str
-    headline: str
-    page: str
-    report: Path
-    verdict_json: Path
+    id: str  # to find it again
+    name: str  # of the clip
+    headline: str  # the verdict in words, as HTML
+    page: str  # the report as text, complete in itself
+    report: Path  # the same as a file
+    verdict_json: Path  # the verdict as a file
 
 
 class Jobs:
