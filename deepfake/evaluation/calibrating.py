@@ -31,8 +31,8 @@ def calibrate(
         out: File to write, .safetensors or .onnx.
         split: This side of the videos alone.
         rule: From faces to a video, by name; None keeps the checkpoint's.
-        false_alarms: See `deepfake.calibration.fit`.
-        target_error: See there.
+        false_alarms: See `deepfake.calibration.fit`, as for `target_error`.
+        target_error: Of the decided.
 
     Raises:
         DeepfakeError: The checkpoint or the crops cannot be used, or a label is missing.

@@ -42,12 +42,9 @@ def compare_checkpoints(
     *,
     rules: tuple[Aggregator, Aggregator] = (WorstPerson(), WorstPerson()),
 ) -> tuple[int, DeLong]:
-    """Return the number of videos that both scored, and DeLong's test on those, by group.
+    """Return the number of videos that both checkpoints scored, and DeLong's test on those.
 
-    Args:
-        first: Videos as one checkpoint scored them.
-        second: As the other did.
-        rules: From faces to a video, of the one and of the other.
+    The rules, of the one and of the other, go from faces to a video; groups count as one.
     """
     a, b = (judge(videos, rule=r) for videos, r in zip((first, second), rules, strict=True))
     _, here, there = np.intersect1d(a.videos, b.videos, return_indices=True)

@@ -17,17 +17,11 @@ NAN = float("nan")
 
 @dataclass(frozen=True, eq=False)
 class Roc:
-    """The ROC curve, from (0, 0) to (1, 1), with a point for every distinct score.
+    """The ROC curve, from (0, 0) to (1, 1), with a point for every distinct score."""
 
-    Args:
-        fpr: False positive rates (P,), rising.
-        tpr: True positive rates (P,), rising.
-        thresholds: Scores from here up are called fake (P,), falling from infinity.
-    """
-
-    fpr: Floats
-    tpr: Floats
-    thresholds: Floats
+    fpr: Floats  # false positive rates (P,), rising
+    tpr: Floats  # true positive rates (P,), rising
+    thresholds: Floats  # scores from here up are called fake (P,), falling from infinity
 
 
 def checked(labels: ArrayLike, scores: ArrayLike) -> tuple[Labels, Floats]:

@@ -36,13 +36,8 @@ def score_damaged(
 ) -> list[Row]:
     """Return rows of a video's faces undamaged and under every damage and level.
 
-    Args:
-        checkpoint: What judges.
-        name: Its name.
-        record: The video, which must still lie where preprocess found it.
-        crops: Its faces.
-        group: See `deepfake.evaluation.scores.SCHEMA`.
-        folder: Folder of the crops, whose options say how faces are cut.
+    The video must still lie where preprocess found it; faces are cut by the options of the folder
+    of its crops. `name` is the checkpoint's, `group` as in `deepfake.evaluation.scores.SCHEMA`.
 
     Raises:
         VideoError: The video is not there any more or cannot be read.

@@ -96,17 +96,11 @@ class ScoredVideo:
 
 @dataclass(frozen=True)
 class Judge:
-    """What a checkpoint's video scores depend on beside its face scores.
+    """What a checkpoint's video scores depend on beside its face scores."""
 
-    Args:
-        calibration: From a video's raw score to its probability; None where there is none.
-        aggregation: Rule from faces to a video, by name.
-        sha256: Of the checkpoint's file.
-    """
-
-    calibration: Calibration | None = None
-    aggregation: str = "worst_person"  # which leaves one score per video as it is
-    sha256: str = ""
+    calibration: Calibration | None = None  # from a video's raw score to its probability
+    aggregation: str = "worst_person"  # by name; this one leaves one score per video as it is
+    sha256: str = ""  # of the checkpoint's file
 
     @property
     def rule(self) -> Aggregator:
@@ -147,15 +141,10 @@ def score_row(
     damage: str = "",
     level: int = 0,
 ) -> Row:
-    """Return a row of `SCHEMA`.
+    """Return a row of `SCHEMA`, which says what the last four are.
 
-    Args:
-        crop: Which face, or a stand-in for a video without one.
-        looks: Score, sharpness and brightness; None for a video without a face.
-        checkpoint: See `SCHEMA`, as for the others.
-        group: See there.
-        damage: See there.
-        level: See there.
+    The crop is a stand-in for a video without a face where there are no looks: score, sharpness
+    and brightness.
     """
     row = {name: getattr(crop, name) for name in OF_VIDEO} | {"crop": crop.path}
     row |= {"checkpoint": checkpoint, "group": group, "damage": damage, "level": level}

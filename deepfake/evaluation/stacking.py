@@ -52,20 +52,13 @@ class Rates:
 
 @dataclass(frozen=True)
 class Stack:
-    """How the answers of several methods become one.
+    """How the answers of several methods become one."""
 
-    Args:
-        members: SHA-256 of each checkpoint, none twice.
-        weights: By the members that have an answer, as "0" or "0,2": a weight for each of their
-            logits, and the bias.
-        calibration: Limits on the stacked probability.
-        rates: Of each member, and of the stack under the name "".
-    """
-
-    members: tuple[str, ...]
+    members: tuple[str, ...]  # SHA-256 of each checkpoint, none twice
+    # By the members that have an answer, as "0" or "0,2": a weight for each logit, and the bias.
     weights: Mapping[str, tuple[float, ...]]
-    calibration: Calibration
-    rates: Mapping[str, Rates]
+    calibration: Calibration  # limits on the stacked probability
+    rates: Mapping[str, Rates]  # of each member, and of the stack under the name ""
 
     def probability(self, scores: Mapping[str, float | None]) -> float | None:
         """Return P(fake) from calibrated scores by member; None where none has an answer."""

@@ -40,19 +40,12 @@ TRUSTED = Limits(pixels=2**31 - 1, duration_s=1e9, decoded_bytes=2**62)  # it wa
 
 @dataclass(frozen=True, eq=False)
 class Overlay:
-    """What is drawn, and when.
+    """What is drawn, and when."""
 
-    Args:
-        people: Each person's track and smoothed scores.
-        calibration: Says which scores are called fake or real.
-        cuts_s: Boxes do not move across these times, in seconds.
-        duration_s: Of the clip.
-    """
-
-    people: Sequence[tuple[Track, Timeline]]
-    calibration: Calibration
-    cuts_s: Sequence[float]
-    duration_s: float
+    people: Sequence[tuple[Track, Timeline]]  # each person's track and smoothed scores
+    calibration: Calibration  # says which scores are called fake or real
+    cuts_s: Sequence[float]  # boxes do not move across these times, in seconds
+    duration_s: float  # of the clip
 
     def on(self, size: tuple[int, int], sizes: Mapping[int, tuple[int, int]]) -> "Overlay":
         """Return what is drawn on frames of one size (width, height), made of those of others."""
@@ -99,14 +92,8 @@ def annotate(
 ) -> Path:
     """Write a clip with boxes, names, scores and a timeline; sound is copied as it is.
 
-    Args:
-        folder: Where the file goes, named after the clip and its content.
-        verdict: What `predictor` said.
-        extraction: What it was said of.
-        predictor: Asked for the scores through time.
-
-    Returns:
-        The file: .mp4, or .mkv where the sound does not fit that, or .png of a photograph.
+    The verdict is what the predictor said of the extraction. The file is named after the clip and
+    its content: .mp4, or .mkv where the sound does not fit that, or .png of a photograph.
 
     Raises:
         OSError: It cannot be written.

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from deepfake.errors import DeepfakeError
-
 CREDENTIALS, SOURCE, HISTORY = "Content Credentials (C2PA)", "Declared source", "File history"
 ABSENT = "unknown: none found. Most genuine clips have none, and uploading removes them"
 TIMEOUT_S, MEMORY_BYTES = 60.0, 2 * 2**30
@@ -59,25 +57,18 @@ class Asked:
 def origin(path: Path, trusted: str = "") -> list[tuple[str, str]]:
     """Return what a clip says of its origin, as names and words; asks a worker process.
 
-    Args:
-        path: The file.
-        trusted: Certificates of signers or their authorities, as PEM.
+    `trusted` holds certificates of signers or their authorities, as PEM.
     """
     from preprocessing.workers.local import run_local
-    from preprocessing.workers.sandbox import check_supported
+    from preprocessing.workers.sandbox import is_supported
 
-    try:
-        check_supported()
-        sandbox = True
-    except DeepfakeError:
-        sandbox = False
     (outcome,) = run_local(
         look_up,
         [Asked(path, trusted)],
         workers=1,
         timeout_s=TIMEOUT_S,
         memory_bytes=MEMORY_BYTES,
-        sandbox=sandbox,
+        sandbox=is_supported(),
     )
     if outcome.result is None:
         return [(CREDENTIALS, f"unknown: the file could not be looked through ({outcome.reason})")]

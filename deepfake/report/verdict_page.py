@@ -71,14 +71,7 @@ def write_page(
     predictor: "VideoPredictor",
     **asked: Any,  # noqa: ANN401
 ) -> Path:
-    """Write a verdict's page; return the file, named after the clip and its content.
-
-    Args:
-        folder: Where it goes.
-        verdict: What `predictor` said.
-        extraction: What it was said of.
-        predictor: Asked for timelines and heat maps.
-        **asked: As `verdict_page` takes them.
+    """Write a page as `verdict_page` gives it; return the file, named after clip and content.
 
     Raises:
         OSError: It cannot be written.
@@ -104,10 +97,10 @@ def verdict_page(
     paths: bool = False,
     language: str = "en",
 ) -> str:
-    """Return the page as text.
+    """Return the page of a verdict, which `predictor` said of the extraction, as text.
 
     Args:
-        verdict: What `predictor` said.
+        verdict: What was said.
         extraction: What it was said of.
         predictor: Asked for timelines and heat maps.
         clip: The file, where the verdict does not name it whole.

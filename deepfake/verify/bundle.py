@@ -31,17 +31,11 @@ class BundleError(DeepfakeError):
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle whose every bit is as it was signed.
+    """A bundle whose every bit is as it was signed."""
 
-    Args:
-        manifest: Of clip, model and files.
-        verdict: As `Verdict.to_dict` gave it.
-        key: The public key that signed it, in hexadecimal.
-    """
-
-    manifest: dict[str, Any]
-    verdict: dict[str, Any]
-    key: str
+    manifest: dict[str, Any]  # of clip, model and files
+    verdict: dict[str, Any]  # as `Verdict.to_dict` gave it
+    key: str  # the public key that signed it, in hexadecimal
 
 
 def signing_key(file: Path = KEY) -> "Ed25519PrivateKey":

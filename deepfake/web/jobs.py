@@ -20,7 +20,7 @@ from deepfake.report.page import fragment
 from deepfake.report.verdict_page import file_stem, verdict_page
 from deepfake.types import Verdict
 from preprocessing.limits import Limits
-from preprocessing.workers.sandbox import check_supported
+from preprocessing.workers.sandbox import is_supported
 
 KEPT_S = 900.0  # how long a verdict can be downloaded
 TIMEOUT_S = 900.0
@@ -66,7 +66,7 @@ class Jobs:
     def __init__(self, folder: Path, limits: Limits) -> None:
         self.folder = folder
         self.limits = limits
-        self.sandbox = _has_sandbox()
+        self.sandbox = is_supported()
         self._predictor = lru_cache(KEPT_CHECKPOINTS)(VideoPredictor.from_checkpoint)
 
     def judge(self, clip: Path, wish: Wish, progress: Progress = lambda *_: None) -> Judged:
@@ -175,11 +175,3 @@ def checkpoint_choices(asked: Sequence[Path]) -> list[str]:
             "with `python -m deepfake.train`, or give --checkpoint FILE."
         )
     return found
-
-
-def _has_sandbox() -> bool:
-    try:
-        check_supported()
-    except DeepfakeError:
-        return False
-    return True

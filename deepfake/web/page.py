@@ -68,12 +68,7 @@ def preview(files: Sequence[str] | None) -> str:
 
 
 def build(jobs: Jobs, checkpoints: Sequence[str]) -> Any:  # noqa: ANN401  gradio is untyped
-    """Return the page.
-
-    Args:
-        jobs: Judges clips.
-        checkpoints: Offered to choose from; the first is chosen.
-    """
+    """Return the page, on which jobs judge clips by one of the checkpoints, at first the first."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["GRADIO_TEMP_DIR"] = str(jobs.folder)
     import gradio as gr
@@ -190,14 +185,9 @@ def build(jobs: Jobs, checkpoints: Sequence[str]) -> Any:  # noqa: ANN401  gradi
 
 
 def launch(page: Any, *, host: str, port: int, max_mb: float, block: bool = True) -> str:  # noqa: ANN401
-    """Serve the page until interrupted; return its address.
+    """Serve what `build` gave until interrupted, or in the background; return its address.
 
-    Args:
-        page: What `build` gave.
-        host: Address to listen on.
-        port: Port to listen on; 0 takes a free one.
-        max_mb: Largest upload, in megabytes.
-        block: Return only when the server ends.
+    Port 0 takes a free one; uploads may have `max_mb` megabytes.
     """
     import gradio as gr
     from starlette.middleware import Middleware

@@ -53,13 +53,18 @@ _CALLS: dict[str, tuple[int, int, int, tuple[int, ...]]] = {
 }
 
 
+def is_supported() -> bool:
+    """Return whether this machine has what a sandbox needs."""
+    return sys.platform == "linux" and platform.machine() in _CALLS
+
+
 def check_supported() -> None:
     """Make sure that this machine has what a sandbox needs.
 
     Raises:
         DeepfakeError: It has not.
     """
-    if sys.platform != "linux" or platform.machine() not in _CALLS:
+    if not is_supported():
         raise DeepfakeError(
             "--sandbox needs Linux on x86-64 or ARM64; this is "
             f"{platform.system()} on {platform.machine()}. Leave it out, or use a container."
