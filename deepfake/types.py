@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypedDict
 
 from preprocessing.types import Box
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from deepfake.evaluation.likelihood import LikelihoodRatio
+    from deepfake.timeline import Timeline
 
 VERDICT_VERSION = 2
 NOT_LOOKED_FOR = "lip movement, talking heads made from one photograph, or generated people"
@@ -176,6 +177,7 @@ class Verdict:
         calibrated: Whether scores are probabilities that were fitted on labelled videos.
         looked_for: What the answer is about; a "real" says nothing of anything else.
         not_looked_for: What a reader may take it to be about, and it is not.
+        timelines: Each person's score through time, which `to_dict` leaves out.
     """
 
     video: str
@@ -196,10 +198,12 @@ class Verdict:
     calibrated: bool = True
     looked_for: str = ""
     not_looked_for: str = NOT_LOOKED_FOR
+    timelines: "tuple[Timeline, ...]" = field(default=(), compare=False, repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the verdict as plain JSON types, with the version of their layout."""
-        content = {"version": VERDICT_VERSION, **asdict(self)}
+        content = {"version": VERDICT_VERSION, **asdict(replace(self, timelines=()))}
+        del content["timelines"]
         for name in ("tracks", "faces", "intervals"):
             content[name] = [_numbered(row) for row in content[name]]
         content["methods"] = [

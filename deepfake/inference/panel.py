@@ -56,7 +56,6 @@ class Panel:
         self.calibration = Calibration(low=None, high=None) if stack is None else stack.calibration
         first = self.members[0]  # whose frames, faces and moments are shown
         self.checkpoint, self.options, self.grow = first.checkpoint, first.options, first.grow
-        self.timelines = first.timelines
 
     def settings(self) -> dict[str, object]:
         """Return what, beside the clip, a verdict depends on, as its provenance says it."""

@@ -19,7 +19,7 @@ from deepfake.inference.decision import (
 )
 from deepfake.inference.faces import batches
 from deepfake.inference.worker import Clip, look
-from deepfake.timeline import Timeline, limits, timelines
+from deepfake.timeline import limits, timelines
 from deepfake.types import FaceScore, ShotScore, Verdict
 from preprocessing.pipeline import Extraction
 from preprocessing.types import Face, VideoInfo
@@ -144,12 +144,14 @@ class VideoPredictor:
             )
             for person in person_scores(usable, self.rule)
         )
-        enter, leave = limits(calibration)
-        intervals = tuple(
-            interval
-            for line in self.timelines(usable, extraction)
-            for interval in line.intervals(enter, leave)
+        lines = timelines(
+            usable,
+            calibration,
+            cuts_s=extraction.cuts_s,
+            duration_s=extraction.info.duration_s,
+            looked_s=extraction.times_s,
         )
+        intervals = tuple(i for line in lines for i in line.intervals(*limits(calibration)))
         bounds = shot_bounds(extraction)
         shots = tuple(
             ShotScore(*span, self._score(inside), len(inside))
@@ -184,21 +186,12 @@ class VideoPredictor:
             shots=shots,
             calibrated=calibration.fitted,
             looked_for=self.checkpoint.looks_for,
+            timelines=lines,
         )
 
     def _score(self, faces: Sequence[FaceScore]) -> float | None:
         raw = self.rule(faces)
         return None if raw is None else self.calibration.apply(raw)
-
-    def timelines(self, faces: Sequence[FaceScore], extraction: Extraction) -> tuple[Timeline, ...]:
-        """Return the smoothed scores through time of the people in a video."""
-        return timelines(
-            faces,
-            self.calibration,
-            cuts_s=extraction.cuts_s,
-            duration_s=extraction.info.duration_s,
-            looked_s=extraction.times_s,
-        )
 
     def score_faces(self, faces: Sequence[Face], extraction: Extraction) -> tuple[FaceScore, ...]:
         """Return P(fake) of each face, before calibration; NaN where the network gave none.

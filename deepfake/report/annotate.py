@@ -100,9 +100,8 @@ def annotate(
         VideoError: The clip cannot be read again.
     """
     tracks = {track.id: track for track in extraction.tracks}
-    lines = predictor.timelines(verdict.faces, extraction)
     overlay = Overlay(
-        [(tracks[line.track], line) for line in lines],
+        [(tracks[line.track], line) for line in verdict.timelines],
         predictor.calibration,
         extraction.cuts_s,
         extraction.info.duration_s,

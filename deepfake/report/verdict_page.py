@@ -102,7 +102,7 @@ def verdict_page(
     Args:
         verdict: What was said.
         extraction: What it was said of.
-        predictor: Asked for timelines and heat maps.
+        predictor: Its checkpoint draws the heat maps, its calibration says what is high.
         clip: The file, where the verdict does not name it whole.
         trusted: Certificates of those whose Content Credentials are trusted, as PEM.
         paths: Whether to tell where files lie on this machine.
@@ -156,7 +156,7 @@ def verdict_page(
 
 
 def _people(verdict: Verdict, extraction: Extraction, predictor: "VideoPredictor") -> list[Person]:
-    lines = {line.track: line for line in predictor.timelines(verdict.faces, extraction)}
+    lines = {line.track: line for line in verdict.timelines}
     most = sorted(verdict.tracks, key=lambda person: -person.score)[:SHOWN]
     people = []
     for place, track in enumerate(most):
