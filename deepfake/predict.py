@@ -47,11 +47,7 @@ def parser() -> argparse.ArgumentParser:
         "2 none could, 130 interrupted.",
     )
     add = parser.add_argument
-    add(
-        "clips",
-        nargs="+",
-        help="files, folders or patterns of videos and photographs",
-    )
+    add("clips", nargs="+", help="files, folders or patterns of videos and photographs")
     add(
         "--checkpoint",
         type=Path,
@@ -261,49 +257,33 @@ def _check_ray(arguments: argparse.Namespace) -> None:
 def _outcomes(
     clips: "Sequence[Clip]", predictor: "VideoPredictor | Panel", arguments: argparse.Namespace
 ) -> Iterator["Outcome[Clip, Judged]"]:
-    judged = _on_cluster if arguments.engine == "ray" else _here
+    from deepfake.inference.clips import judge_clips, judge_on_cluster
+
+    timeout_s: float = arguments.timeout
+    if arguments.engine == "ray":
+        judged = judge_on_cluster(
+            clips,
+            predictor.members[0],  # a panel is refused by _check
+            (arguments.checkpoint or [None])[0],
+            backend=arguments.backend,
+            imports=arguments.imports,
+            faces=bool(arguments.report or arguments.annotate or arguments.evidence),
+            address=arguments.address,
+            timeout_s=timeout_s,
+        )
+    else:
+        workers, sandbox = arguments.workers, arguments.sandbox
+        judged = judge_clips(
+            clips, predictor, workers=workers, timeout_s=timeout_s, sandbox=sandbox
+        )
     if not sys.stderr.isatty():  # importing rich costs 0.06 CPU s
-        yield from judged(clips, predictor, arguments)
+        yield from judged
         return
     with progress_bar() as bar:
         task = bar.add_task("clips", total=len(clips), rate="")
-        for outcome in judged(clips, predictor, arguments):
+        for outcome in judged:
             bar.update(task, advance=1)
             yield outcome
-
-
-def _here(
-    clips: "Sequence[Clip]", predictor: "VideoPredictor | Panel", arguments: argparse.Namespace
-) -> Iterator["Outcome[Clip, Judged]"]:
-    from deepfake.inference.clips import judge_clips
-
-    return judge_clips(
-        clips,
-        predictor,
-        workers=arguments.workers,
-        timeout_s=arguments.timeout,
-        sandbox=arguments.sandbox,
-    )
-
-
-def _on_cluster(
-    clips: "Sequence[Clip]", predictor: "VideoPredictor | Panel", arguments: argparse.Namespace
-) -> Iterator["Outcome[Clip, Judged]"]:
-    from deepfake.checkpoints.loading import find_checkpoint
-    from deepfake.inference.clips import judge_on_cluster
-    from deepfake.inference.panel import Panel
-
-    assert not isinstance(predictor, Panel), "a panel is refused by _check"
-    return judge_on_cluster(
-        clips,
-        predictor,
-        find_checkpoint((arguments.checkpoint or [None])[0]),
-        backend=arguments.backend,
-        imports=arguments.imports,
-        faces=bool(arguments.report or arguments.annotate or arguments.evidence),
-        address=arguments.address,
-        timeout_s=arguments.timeout,
-    )
 
 
 def _about(path: Path, reason: str) -> str:

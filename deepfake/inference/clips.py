@@ -68,7 +68,7 @@ def judge_clips(
 def judge_on_cluster(
     clips: Sequence[Clip],
     predictor: "VideoPredictor",
-    checkpoint: Path,
+    checkpoint: Path | None = None,
     *,
     backend: "Backend" = "auto",
     imports: Sequence[str] = (),
@@ -81,17 +81,18 @@ def judge_on_cluster(
     Args:
         clips: From `clip_for`.
         predictor: As which the workers judge.
-        checkpoint: Its file.
+        checkpoint: Its file; None for the one that was found for it.
         backend: What computes the scores.
         imports: Modules that workers import first, from where this process runs.
         faces: Bring the faces back, too.
         address: Of the cluster's head.
         timeout_s: A clip is given up after so many seconds.
     """
+    from deepfake.checkpoints.loading import find_checkpoint
     from preprocessing.workers.ray import run_ray
 
     judging = Judge(
-        checkpoint.resolve(),
+        find_checkpoint(checkpoint).resolve(),
         predictor.checkpoint.sha256,
         predictor.aggregation,
         predictor.options.frames,
