@@ -88,7 +88,7 @@ class Listed:
     def missing(self, root):
         return []
 """
-KEPT = Path(__file__).parents[1] / "fixtures"
+KEPT = Path(__file__).parents[2] / "fixtures"
 Forget = Callable[[], None]
 
 
