@@ -127,15 +127,14 @@ def _options(arguments: argparse.Namespace) -> "PreprocessOptions":
         from deepfake.checkpoints.loading import published_crops
 
         options = published_crops(arguments.recipe)
+    names = {"margin": "margin", "inside": "inside", "crop": "crop", "crop_size": "size"}
+    given = {name: getattr(arguments, option) for name, option in names.items()}
     return replace(
         options,
         frames=arguments.frames,
-        margin=options.margin if arguments.margin is None else arguments.margin,
-        inside=arguments.inside or options.inside,
-        crop=arguments.crop or options.crop,
-        crop_size=arguments.size or options.crop_size,
         image_format=arguments.format,
         min_face_size=arguments.min_face,
+        **{name: value for name, value in given.items() if value is not None},
     )
 
 

@@ -1,13 +1,15 @@
 """Predictions of others, from a CSV."""
 
 import csv
-import io
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 
 from deepfake.aggregation import Aggregator
+from deepfake.data.sources.texts import read_csv
+from deepfake.errors import SourceError
 from deepfake.evaluation.scores import ScoredVideo, Scores, ScoresError, read_scores
 from deepfake.types import FaceScore
 from preprocessing.types import Label
@@ -44,7 +46,7 @@ def read_predictions(path: Path) -> list[ScoredVideo]:
     seen: Counter[tuple[str, str]] = Counter()
     for where, row in _rows(path):
         label, score = _prediction(row, where)
-        compression, name = row.get("compression") or "", row["video"] or ""
+        compression, name = row.get("compression", ""), row["video"]
         plain = not compression or compression in name.split("/")  # our keys hold it
         key = name if plain else f"{compression}/{name}"
         dataset = row.get("dataset") or path.stem
@@ -55,7 +57,7 @@ def read_predictions(path: Path) -> list[ScoredVideo]:
                 damage="",
                 level=0,
                 dataset=dataset,
-                method=row.get("method") or "",
+                method=row.get("method", ""),
                 compression=compression,
                 video=key if seen[dataset, key] == 1 else f"{key}#{seen[dataset, key]}",
                 group=row.get("identity") or name,
@@ -70,36 +72,22 @@ def read_predictions(path: Path) -> list[ScoredVideo]:
     return videos
 
 
-def _rows(path: Path) -> Iterator[tuple[str, dict[str, str | None]]]:
+def _rows(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
     """Yield each row by its columns, with where it stands."""
-    text = _text(path.read_bytes())
-    head = text.partition("\n")[0]
-    reader = csv.DictReader(
-        io.StringIO(text, newline=""), delimiter=max(",;\t", key=head.count), restkey=""
-    )
-    columns = [name.strip().lower() for name in reader.fieldnames or ()]
-    reader.fieldnames = ["video" if name == "key" else name for name in columns]
-    missing = {"video", "label", "score"} - set(reader.fieldnames)
+    try:
+        found, rows = read_csv(path)
+    except SourceError as error:
+        raise ScoresError(str(error)) from error
+    columns = ["video" if name == "key" else name for name in found]
+    missing = {"video", "label", "score"} - set(columns)
     if missing:
         raise ScoresError(
             f"{path} lacks the column {', '.join(sorted(missing))}. It must have video, label "
-            f"and score; found {', '.join(columns) or 'nothing'}."
+            f"and score; found {', '.join(found) or 'nothing'}."
         )
-    try:
-        for row in reader:
-            yield f"{path}, line {reader.line_num}", row
-    except csv.Error as error:
-        raise ScoresError(f"{path}, line {reader.line_num}: no CSV ({error}).") from error
-
-
-def _text(data: bytes) -> str:
-    """Decode UTF-8 or UTF-16 with its mark, else the Windows page of Western Europe."""
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return data.decode("utf-16", errors="replace")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return data.decode("cp1252", errors="replace")
+    for number, values in rows:
+        cells = zip_longest(columns, values[: len(columns)], fillvalue="")
+        yield f"{path}, line {number}", dict(cells)
 
 
 def write_predictions(path: Path, videos: Sequence[ScoredVideo], *, rule: Aggregator) -> None:
@@ -119,13 +107,13 @@ def write_predictions(path: Path, videos: Sequence[ScoredVideo], *, rule: Aggreg
                 writer.writerow((*about, *judged, video.method, video.checkpoint, video.group))
 
 
-def _prediction(row: Mapping[str, str | None], where: str) -> tuple[Label, float]:
-    label = LABELS.get((row["label"] or "").strip().lower())
+def _prediction(row: Mapping[str, str], where: str) -> tuple[Label, float]:
+    label = LABELS.get(row["label"].strip().lower())
     if label is None:
         raise ScoresError(f"{where}: label must be 0, 1, real or fake, got {row['label']!r}")
     try:
-        given = (row["score"] or "").strip().replace(",", ".")
-        score = float(given or "nan") if row.get("status") in (None, "", "ok") else math.nan
+        given = row["score"].strip().replace(",", ".") or "nan"
+        score = float(given) if row.get("status") in (None, "", "ok") else math.nan
     except ValueError:
         score = math.inf
     if not (math.isnan(score) or 0 <= score <= 1):
