@@ -1,6 +1,6 @@
 """A map of the features of faces in two dimensions, kept beside the scores."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from deepfake.checkpoints.loading import Checkpoint
 from deepfake.evaluation.faces import Folder, image_reader, tracks_of
 from deepfake.evaluation.scores import ScoresError
 from deepfake.inference.faces import batches
-from preprocessing.types import FaceCrop, Label
+from preprocessing.types import FaceCrop, Image, Label
 
 EMBEDDING = "embedding.parquet"
 MOST = 2000  # faces; t-SNE takes seconds for so many
@@ -61,7 +61,7 @@ def embed(
     if features is None:
         return []
     every = [crop for folder in folders for crop in folder.crops]
-    readers = {}
+    readers: dict[int, Callable[[FaceCrop], Image]] = {}
     for folder, crops, _ in folders:
         readers |= dict.fromkeys(map(id, crops), image_reader(folder, crops))
     chosen = np.sort(np.random.default_rng(seed).permutation(len(every))[:MOST])

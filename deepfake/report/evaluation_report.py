@@ -30,7 +30,7 @@ from deepfake.evaluation.summary import (
 )
 from deepfake.report import evaluation_plots as plots
 from deepfake.report import evaluation_tables as tables
-from deepfake.report.evaluation_tables import Table, table
+from deepfake.report.evaluation_tables import Row, Table, table
 from deepfake.report.page import environment
 
 if TYPE_CHECKING:
@@ -155,10 +155,10 @@ def _compared(cells: Sequence[Cell]) -> list[Table]:
     """Return every pair of checkpoints on every data set, adjusted for all tests together."""
     tests = [
         (a, b, *compare_checkpoints(a.videos, b.videos, rules=(a.judge.rule, b.judge.rule)))
-        for a, b in combinations(cells, 2)
-        if a.dataset == b.dataset
+        for dataset in dict.fromkeys(cell.dataset for cell in cells)
+        for a, b in combinations([cell for cell in cells if cell.dataset == dataset], 2)
     ]
-    rows = []
+    rows: list[Row] = []
     adjusted = holm([test.p_value for *_, test in tests])
     for (a, b, videos, test), p in zip(tests, adjusted, strict=True):
         shown = ["–" if math.isnan(x) else f"{x:.2g}" for x in (test.p_value, p)]
@@ -229,7 +229,7 @@ def mean_relative_drop(curve: Sequence[float]) -> float:
 
 
 def _robustness(cells: Sequence[Cell]) -> list[Table]:
-    rows = []
+    rows: list[Row] = []
     for cell in cells:
         for damage, curve in _curves(cell).items():
             lost = mean_relative_drop(curve)

@@ -31,6 +31,7 @@ TITLES = {
     "tpr_at_fpr_10": "TPR at 10 % FPR",
     "partial_auroc": "Partial AUROC (to 10 % FPR)",
 }
+Row = tuple[str | int | float, ...]
 SEED = re.compile(r"[-_./]?seed[-_=]?\d+", re.IGNORECASE)
 
 
@@ -56,9 +57,7 @@ class Table:
         return "\n".join([*lines, r"\end{tabular}", ""])
 
 
-def table(
-    title: str, heads: Sequence[str], rows: Iterable[Sequence[str | int | float]]
-) -> list[Table]:
+def table(title: str, heads: Sequence[str], rows: Iterable[Row]) -> list[Table]:
     """Return a table of texts and numbers, as `number` writes them; none where it has no row."""
     texts = tuple(tuple(number(c) if isinstance(c, float) else str(c) for c in row) for row in rows)
     return [Table(title, tuple(heads), texts)] if texts else []

@@ -170,8 +170,8 @@ def build(jobs: Jobs, checkpoints: Sequence[str]) -> Any:  # noqa: ANN401  gradi
         report = gr.HTML()
         kept = gr.BrowserState([], storage_key="deepfake-results")
         outputs = [verdict, which, report, report_file, json_file, kept]
-        quiet = {"api_visibility": "private", "show_progress": "hidden"}
-        judging = {"concurrency_id": "judge", "show_progress_on": verdict}
+        quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+        judging: dict[str, Any] = {"concurrency_id": "judge", "show_progress_on": verdict}
         asked = [clip, checkpoint, rule, start, end, frames, person, language]
         clip.change(preview, clip, shown, **quiet)
         button.click(judge, asked, outputs, api_name="judge", **judging)

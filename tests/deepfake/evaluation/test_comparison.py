@@ -65,13 +65,13 @@ def test_leaving_out_the_hardest_does_not_raise_the_least() -> None:
 def test_sets_of_different_scales_pool_badly() -> None:
     low = judge([video(str(k), k % 2, 0.1 + 0.1 * (k % 2)) for k in range(10)])
     high = judge([video(str(k), k % 2, 0.8 + 0.1 * (k % 2)) for k in range(10)])
-    found = across({"low": low, "high": high})
+    found = across([low, high])
     assert found is not None
     assert (found.mean, found.lowest, found.own) == (1, 1, 1)
     assert found.pooled == pytest.approx(3 / 4)  # the fakes of one lie below the reals of the other
     assert found.one == pytest.approx(3 / 4)
     assert found.stored == pytest.approx(1 / 2)
-    assert across({"low": low}) is None
+    assert across([low]) is None
 
 
 @pytest.mark.parametrize("people", [10, 16])

@@ -6,6 +6,7 @@ import pytest
 
 from deepfake.data.splits.crop_hashes import KNOWN, crop_hashes, write_known
 from deepfake.data.splits.leaks import sample_rows
+from deepfake.evaluation.faces import Folder
 from deepfake.evaluation.run import _warn_of_copies
 from preprocessing.crops.manifest import read_manifest, read_table, write_manifest
 from preprocessing.types import FaceCrop
@@ -35,9 +36,9 @@ def test_training_footage_under_another_name_is_told(
     checkpoint = tmp_path / "best.ckpt"
     for name, looks in (("copies", {"x": 2, "y": 7, "z": 8}), ("others", {"x": 5, "y": 6})):
         measured = crops(tmp_path / name, looks)
-        _warn_of_copies([(tmp_path / name, measured, [])], "ours", checkpoint, ())
+        _warn_of_copies([Folder(tmp_path / name, measured, [])], "ours", checkpoint, ())
     (warning,) = caplog.messages
     assert "ours was trained on footage of 1 of the 3 videos" in warning
     assert "such as x;" in warning
-    _warn_of_copies([(tmp_path / "copies", [], [])], "ours", checkpoint, ())
+    _warn_of_copies([Folder(tmp_path / "copies", [], [])], "ours", checkpoint, ())
     assert len(caplog.messages) == 1  # those of another side are not measured
