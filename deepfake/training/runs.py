@@ -8,7 +8,6 @@ import platform
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -144,26 +143,15 @@ def circumstances(data_root: Path | None) -> dict[str, Any]:
 
 def _commit() -> str | None:
     """Return the commit of the code, with "+changes" where files differ from it."""
-    root = Path(__file__).parents[2]
-    git = ["git", "-C", str(root)]
+    root = str(Path(__file__).parents[2])
+    git = ["git", "-C", root, "describe", "--always", "--abbrev=40", "--exclude=*"]
     try:
-        head = subprocess.run(
-            [*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True
-        )
-        status = subprocess.run(
-            [*git, "status", "--porcelain", "--untracked-files=no"],
-            capture_output=True,
-            text=True,
-            check=True,
+        done = subprocess.run(
+            [*git, "--dirty=+changes"], capture_output=True, text=True, check=True
         )
     except (OSError, subprocess.CalledProcessError):
         return None
-    return head.stdout.strip() + ("+changes" if status.stdout.strip() else "")
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write plain types as JSON."""
-    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    return done.stdout.strip()
 
 
 def record(folder: Path, facts: dict[str, Any]) -> None:
@@ -172,7 +160,7 @@ def record(folder: Path, facts: dict[str, Any]) -> None:
     if path.is_file():
         first: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         facts = {**first, "resumed": [*first.get("resumed", []), facts]}
-    write_json(path, facts)
+    path.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
 
 
 def read_curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
@@ -191,19 +179,15 @@ def read_curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
 
 def final_measures(folder: Path) -> tuple[int, dict[str, float], dict[str, float]]:
     """Return the best epoch, and the measures of its validation and of the test, by name."""
-    curves = read_curves(folder)
-    areas = curves.get("val/video_auroc", [])
-    epoch = max(areas, key=lambda pair: (pair[1], -pair[0]))[0] if areas else 0
-    val = {
-        name.removeprefix("val/"): dict(values)[epoch]
-        for name, values in curves.items()
-        if name.startswith("val/") and epoch in dict(values)
+    curves = {name: dict(values) for name, values in read_curves(folder).items()}
+    areas = curves.get("val/video_auroc", {})
+    epoch = max(areas, key=lambda epoch: (areas[epoch], -epoch), default=0)
+    vals = {name.removeprefix("val/"): c for name, c in curves.items() if name.startswith("val/")}
+    tests = {
+        name.removeprefix("test/"): c for name, c in curves.items() if name.startswith("test/")
     }
-    test = {
-        name.removeprefix("test/"): values[-1][1]
-        for name, values in curves.items()
-        if name.startswith("test/")
-    }
+    val = {name: curve[epoch] for name, curve in vals.items() if epoch in curve}
+    test = {name: curve[max(curve)] for name, curve in tests.items()}
     return epoch, val, test
 
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -83,18 +84,11 @@ def names_for(paths: Sequence[Path], base: Path) -> list[str]:
     Files that differ in their suffix alone keep it.
     """
     stems = [path.relative_to(base).with_suffix("").as_posix() for path in paths]
-    repeated = {stem for stem, count in _counts(stems).items() if count > 1}
+    counts = Counter(stems)
     return [
-        path.relative_to(base).as_posix() if stem in repeated else stem
+        path.relative_to(base).as_posix() if counts[stem] > 1 else stem
         for path, stem in zip(paths, stems, strict=True)
     ]
-
-
-def _counts(values: Sequence[str]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for value in values:
-        counts[value] = counts.get(value, 0) + 1
-    return counts
 
 
 def by_key(videos: Sequence[Video]) -> list[Video]:

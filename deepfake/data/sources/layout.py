@@ -55,9 +55,9 @@ class Layout:
             return enough
         name = root.resolve().name.lower()
         if version["name"] in name or version["other"] in name:
-            return version["name"] in name
+            return bool(version["name"] in name)
         lines = len(read_lines(root / self.lists["test"]))
-        return lines == version.get("lines", lines) and lines != version.get("unlike")
+        return bool(lines == version.get("lines", lines) and lines != version.get("unlike"))
 
     def videos(self, root: Path) -> list[Video]:
         """Return the videos, sorted by key.
@@ -111,7 +111,8 @@ class Layout:
         elif "rest" in entry:
             gone = len(self._listed(root).keys() - {values["called"] for _, _, values in found})
             lacks += [f"{gone} videos that {self.lists['test']} names"] if gone else []
-        return [entry.get("words", {}).get(line, line) for line in lacks] + entry.get("lacks", [])
+        words = entry.get("words", {})
+        return [*(words.get(line, line) for line in lacks), *entry.get("lacks", ())]
 
     def _found(self, root: Path, files: Sequence[Path]) -> Iterator[tuple[Path, Part, Values]]:
         """Yield the videos, those too that a table lists in vain, with what is known of each."""
@@ -155,7 +156,8 @@ class Layout:
         """Return the rows of a table that says more of the files, the first of each, by place."""
         if "beside" not in self.entry or not (root / self.entry["beside"]["file"]).is_file():
             return {}
-        file, found = root / self.entry["beside"]["file"], {}
+        file = root / self.entry["beside"]["file"]
+        found: dict[str, dict[str, str]] = {}
         for row in _rows(file):
             place = bare(_filled(self.entry["beside"]["path"], row, file).replace("\\", "/"))
             found.setdefault(place.removeprefix(bare(f"{self.dataset}/")), row)

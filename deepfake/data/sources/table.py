@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -23,14 +23,8 @@ logger = logging.getLogger(__name__)
 
 FILES = ("labels.csv", "pairs.csv", "index.csv")
 LABELS: dict[str, Label | None] = {"real": 0, "0": 0, "fake": 1, "1": 1, "": None}
+Row = Mapping[str, str]
 IDENTITY_COLUMNS = ("identity", "identities", "person_group")
-
-
-@dataclass(frozen=True)
-class _Row:
-    number: int  # as an editor shows it: the header is row 1
-    path: Path
-    values: Mapping[str, str]
 
 
 class Table:
@@ -80,157 +74,129 @@ def read_table(table: Path, root: Path) -> list[Video]:
         SourceError: Names the row that is wrong and what to write instead.
     """
     rows = _rows(table, root)
-    names = names_for([row.path for row in rows], root)
-    counts_only = _identities_are_counts(rows)
+    names = names_for(list(rows), root)
+    counts = [row["identities"] for row in rows.values() if row.get("identities")]
+    # How many people (1, 2, ...), not who: as names they would make one group of all videos.
+    anonymous = bool(counts) and all(len(count) == 1 and count.isdigit() for count in counts)
     videos = [
-        _video(table, row, name, use_identities=not counts_only)
-        for row, name in zip(rows, names, strict=True)
+        _video(path, row, name, anonymous=anonymous)
+        for name, (path, row) in zip(names, rows.items(), strict=True)
     ]
-    return by_key(_with_sources(rows, names, videos))
+    return by_key(_with_sources(list(rows.values()), names, videos))
 
 
 def _table_in(root: Path) -> Path | None:
-    for name in FILES:
-        path = root / name
-        if path.is_file() and {"path", "label"} <= set(_header(path)):
-            return path
+    for path in (root / name for name in FILES):
+        try:
+            if path.is_file() and {"path", "label"} <= set(read_csv(path)[0]):
+                return path
+        except SourceError:
+            continue
     return None
 
 
-def _header(table: Path) -> list[str]:
-    try:
-        return read_csv(table)[0]
-    except SourceError:
-        return []
-
-
-def _read(table: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Return the names of the columns and every row that is not empty, with its number."""
-    header, rows = read_csv(table)
+def _rows(table: Path, root: Path) -> dict[Path, Row]:
+    """Return the row of each video and photograph."""
+    header, content = read_csv(table)
     for column in ("path", "label"):
         if column not in header:
             raise SourceError(
                 f"{table}: no column {column!r}; found {', '.join(header) or 'nothing'}. "
                 "The first row must name the columns, at least path,label."
             )
-    if not rows:
+    if not content:
         raise SourceError(f"{table} has no rows. Add one row a video: path,label.")
-    return header, rows
-
-
-def _rows(table: Path, root: Path) -> list[_Row]:
-    header, content = _read(table)
     resolved = root.resolve()
-    first: dict[Path, int] = {}
-    rows = []
+    numbers: dict[Path, int] = {}  # as an editor shows them: the header is row 1
+    rows = {}
     for number, values in content:
-        if len(values) != len(header):
-            raise SourceError(
-                f"{table}, row {number}: {len(values)} values for {len(header)} columns. "
-                "Put quotes around values with a comma."
-            )
-        row = _Row(number, root, dict(zip(header, map(str.strip, values), strict=True)))
-        path = _path(table, row, root, resolved)
-        if path in first:
-            raise SourceError(
-                f"{table}, row {number}: {row.values['path']} is already in row {first[path]}. "
-                "Remove one of them."
-            )
-        first[path] = number
-        if is_video(path) or is_photograph(path):
-            rows.append(replace(row, path=path))
-    others = [path.name for path in first if not (is_video(path) or is_photograph(path))]
+        try:
+            if len(values) != len(header):
+                raise SourceError(
+                    f"{len(values)} values for {len(header)} columns. "
+                    "Put quotes around values with a comma."
+                )
+            row = dict(zip(header, map(str.strip, values), strict=True))
+            path = _path(row["path"].replace("\\", "/"), root, resolved)
+            if path in numbers:
+                raise SourceError(
+                    f"{row['path']} is already in row {numbers[path]}. Remove one of them."
+                )
+            numbers[path] = number
+            if is_video(path) or is_photograph(path):
+                rows[path] = _checked(row)
+        except SourceError as error:
+            raise SourceError(f"{table}, row {number}: {error}") from error
+    others = [path.name for path in numbers if path not in rows]
     if others:
         logger.warning("%s: left out, not a video: %s", table, ", ".join(others[:5]))
     return rows
 
 
-def _path(table: Path, row: _Row, root: Path, resolved: Path) -> Path:
-    text = row.values["path"].replace("\\", "/")
-    where = f"{table}, row {row.number}: "
+def _path(text: str, root: Path, resolved: Path) -> Path:
     relative = Path(text)
     if not text:
-        raise SourceError(f"{where}no path. Fill the column path, or remove the row.")
+        raise SourceError("no path. Fill the column path, or remove the row.")
     if relative.is_absolute() or ".." in relative.parts:
-        raise SourceError(f"{where}{text} must lie below {root}. Write it relative to that folder.")
+        raise SourceError(f"{text} must lie below {root}. Write it relative to that folder.")
     path = root / relative
     if not path.is_file() and not relative.suffix:  # written without it
         same = [found for found in videos_in(path.parent) if found.stem == path.name]
         path = same[0] if len(same) == 1 else path
     if not path.is_file():
         raise SourceError(
-            f"{where}no file {path}. Paths are relative to {root}; correct or remove the row."
+            f"no file {path}. Paths are relative to {root}; correct or remove the row."
         )
     if not path.resolve().is_relative_to(resolved):
         raise SourceError(
-            f"{where}{text} is a link that leaves {root}. Copy the file, or give the real folder."
+            f"{text} is a link that leaves {root}. Copy the file, or give the real folder."
         )
     return path
 
 
-def _video(table: Path, row: _Row, name: str, *, use_identities: bool) -> Video:
-    values = row.values
-    where = f"{table}, row {row.number}: "
-    label = values["label"].lower()
-    if label not in LABELS:
+def _checked(row: Row) -> Row:
+    if row["label"].lower() not in LABELS:
         raise SourceError(
-            f"{where}unknown label {values['label']!r}. "
+            f"unknown label {row['label']!r}. "
             "Write real or 0, fake or 1, or nothing where it is unknown."
         )
-    split = values.get("split", "").lower()
-    if split and split not in SPLITS:
-        raise SourceError(
-            f"{where}unknown split {values['split']!r}. Write {', '.join(get_args(Split))}."
-        )
+    if row.get("split") and row["split"].lower() not in SPLITS:
+        raise SourceError(f"unknown split {row['split']!r}. Write {', '.join(get_args(Split))}.")
+    return row
+
+
+def _video(path: Path, row: Row, name: str, *, anonymous: bool) -> Video:
+    label = LABELS[row["label"].lower()]
     # A slash in a free text would read as two parts of the key.
-    free = {name: values.get(name, "").replace("/", "-") for name in ("dataset", "method")}
-    method = "real" if LABELS[label] == 0 else free["method"]
-    if LABELS[label] == 1 and not method:
-        method = "fake"
-    identities = _identities(values) if use_identities else ()
-    if LABELS[label] != 0 and values.get("celebrity_group"):
-        identities = (*identities, values["celebrity_group"])
+    dataset, method = (row.get(name, "").replace("/", "-") for name in ("dataset", "method"))
+    method = "real" if label == 0 else method or ("fake" if label == 1 else "")
+    columns = [] if anonymous else [row.get(column, "").split(";") for column in IDENTITY_COLUMNS]
+    people = [name.strip() for names in columns for name in names]
+    if label != 0:
+        people.append(row.get("celebrity_group", ""))
     return Video(
-        path=row.path,
+        path=path,
         name=name.removeprefix(f"{method}/"),  # real/a stays real/a, not real/real/a
-        dataset=free["dataset"],
+        dataset=dataset,
         method=method,
-        compression=values.get("compression", ""),
-        label=LABELS[label],
-        identities=tuple(dict.fromkeys(identities)),
-        split=SPLITS.get(split),
+        compression=row.get("compression", ""),
+        label=label,
+        identities=tuple(dict.fromkeys(filter(None, people))),
+        split=SPLITS.get(row.get("split", "").lower()),
     )
 
 
-def _identities(values: Mapping[str, str]) -> tuple[str, ...]:
-    return tuple(
-        name.strip()
-        for column in IDENTITY_COLUMNS
-        for name in values.get(column, "").split(";")
-        if name.strip()
-    )
-
-
-def _identities_are_counts(rows: Sequence[_Row]) -> bool:
-    """Say whether the column `identities` counts people (1, 2, ...) instead of naming them.
-
-    Taken as names, the counts would make one group of all videos with one person.
-    """
-    values = [row.values["identities"] for row in rows if row.values.get("identities")]
-    return bool(values) and all(len(value) == 1 and value.isdigit() for value in values)
-
-
-def _with_sources(rows: Sequence[_Row], names: Sequence[str], videos: list[Video]) -> list[Video]:
+def _with_sources(rows: Sequence[Row], names: Sequence[str], videos: list[Video]) -> list[Video]:
     """Return the videos with the key of the real video that each fake was made from."""
     by_path: dict[str, str] = {}
     real_of_pair: dict[str, str] = {}
     for row, name, video in zip(rows, names, videos, strict=True):
-        by_path[row.values["path"]] = by_path[name] = video.key
-        if video.label == 0 and row.values.get("pair"):
-            real_of_pair[row.values["pair"]] = video.key
+        by_path[row["path"]] = by_path[name] = video.key
+        if video.label == 0 and row.get("pair"):
+            real_of_pair[row["pair"]] = video.key
     found = []
     for row, video in zip(rows, videos, strict=True):
-        source = row.values.get("source", "")
-        key = by_path.get(source, source) or real_of_pair.get(row.values.get("pair", ""))
+        source = row.get("source", "")
+        key = by_path.get(source, source) or real_of_pair.get(row.get("pair", ""))
         found.append(video if video.label == 0 or not key else replace(video, source=key))
     return found
