@@ -182,7 +182,8 @@ class FaceDataModule(LightningDataModule):
             dataset = FaceCrops(reader, items)
             rows = items[:, 0]
         else:
-            dataset = self._pairs(reader, items, self._shares())
+            shares = self.shares if self.fakes == "mixed" else {self.fakes: 1.0}
+            dataset = self._pairs(reader, items, shares)
             rows = dataset.rows
         weights = None
         if self.sampling == "weighted":
@@ -214,14 +215,7 @@ class FaceDataModule(LightningDataModule):
     def _items(self, table: FaceTable) -> Rows:
         return clips(table, spread_over_videos(table, self.frames_per_video), self.frames)
 
-    def _shares(self) -> dict[Kind, float]:
-        if self.fakes == "self_blended":
-            return {"self_blended": 1.0}
-        if self.fakes == "videos":
-            return {"videos": 1.0}
-        return {kind: self.shares.get(kind, 0.0) for kind in get_args(Kind)}
-
-    def _pairs(self, reader: FaceReader, items: Rows, shares: dict[Kind, float]) -> FacePairs:
+    def _pairs(self, reader: FaceReader, items: Rows, shares: Mapping[str, float]) -> FacePairs:
         table = reader.table
         label = table.label[items[:, 0]]
         reals, fakes = items[label == 0], items[label == 1]
@@ -229,12 +223,12 @@ class FaceDataModule(LightningDataModule):
         paired = (found >= 0).all(axis=1)
         pairs = np.stack([found[paired], fakes[paired]], axis=1)  # (P, 2, T)
         single = fakes[~paired]
+        there = {"videos": len(pairs) > 0, "unpaired": len(single) > 0}
+        kinds: tuple[Kind, ...] = get_args(Kind)
         available = {
-            kind: share
-            for kind, share in shares.items()
-            if share > 0
-            and (kind != "videos" or len(pairs))
-            and (kind != "unpaired" or len(single))
+            kind: shares[kind]
+            for kind in kinds
+            if shares.get(kind, 0) > 0 and there.get(kind, True)
         }
         if not available:
             raise DeepfakeError(

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, default_collate
 
 from deepfake.data.fakes.blending import Blend
 from deepfake.data.fakes.face_swap import FaceSwapBlend, shape_features
@@ -76,7 +76,7 @@ class FaceReader:
             video += len(self.table.videos)
         return {
             "face": self.tensor(frames),
-            "label": float(label),
+            "label": torch.tensor(float(label)),
             "video": video,
             "track": int(self.table.track[row]),
             "index": index,
@@ -287,14 +287,7 @@ def _resized(frame: Image, width: int, height: int) -> Image:
 
 def collate(draws: Sequence[list[Sample]]) -> dict[str, Any]:
     """Return the samples of all draws as one batch, a `FaceBatch` with `index` (B,)."""
-    samples = [sample for draw in draws for sample in draw]
-    batch: dict[str, Any] = {
-        name: torch.tensor([sample[name] for sample in samples], dtype=torch.int64)
-        for name in ("video", "track", "index")
-    }
-    batch["face"] = torch.stack([sample["face"] for sample in samples])
-    batch["label"] = torch.tensor([sample["label"] for sample in samples], dtype=torch.float32)
-    cues = [sample["cues"] for sample in samples]
-    if cues[0]:
-        batch["cues"] = {name: torch.stack([cue[name] for cue in cues]) for name in cues[0]}
+    batch: dict[str, Any] = default_collate([sample for draw in draws for sample in draw])
+    if not batch["cues"]:
+        del batch["cues"]
     return batch

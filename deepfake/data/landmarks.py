@@ -6,6 +6,7 @@ and else estimates them from the five of the manifest.
 
 import argparse
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ def with_dense_landmarks(table: FaceTable) -> FaceTable:
     for row, entry in enumerate(found):
         known = not np.isnan(entry)
         dense[row] = points[int(entry)] if known else dense_from_five(table.landmarks[row])
-    return table.with_landmarks(dense)
+    return replace(table, landmarks=dense)
 
 
 def find_landmarks(folder: Path) -> int:

@@ -101,10 +101,6 @@ class FaceTable:
         path = self.path.take(pa.array(index))
         return replace(self, path=path, shards=shards, cues=cues, **chosen)
 
-    def with_landmarks(self, landmarks: NDArray[np.float32]) -> "FaceTable":
-        """Return the table with other landmarks (N, 5 or 68, 2)."""
-        return replace(self, landmarks=landmarks)
-
     def with_cues(self, names: Sequence[str]) -> "FaceTable":
         """Return the table with cues from `NAME.parquet` beside the manifest.
 

@@ -52,11 +52,9 @@ def crop_hashes(rows: Sequence[FaceCrop], folder: Path) -> dict[str, Hashes]:
 
 def _state(rows: Sequence[FaceCrop], folder: Path) -> str:
     digest = hashlib.blake2b(VERSION, digest_size=16)
-    manifest = folder / MANIFEST
-    if manifest.is_file():
-        with manifest.open("rb") as file:
-            while part := file.read(1 << 20):
-                digest.update(part)
+    if (folder / MANIFEST).is_file():
+        with (folder / MANIFEST).open("rb") as file:
+            digest = hashlib.file_digest(file, digest.copy)
     for row in rows:
         digest.update(row.path.encode() + b"\0")
     return digest.hexdigest()
