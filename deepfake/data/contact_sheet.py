@@ -57,18 +57,15 @@ def make_sheet(
     pairs = None if show == "crops" else FacePairs(reader, rows[:, None], shares={show: 1.0})
     groups = []
     for index, row in enumerate(rows):
-        draw = reader.rng(0, index)
-        if pairs is None:
-            frames, points = reader.read(rows[index : index + 1], shrink=True)
-            groups.append([frames[0], augment(frames, points, draw)[0]])
+        frames, points = reader.read(rows[index : index + 1], shrink=True)
+        if pairs is None or show == "crops":
+            groups.append([frames[0], augment(frames, points, reader.rng(0, index))[0]])
             continue
-        assert show != "crops"
-        made = pairs.blends(show, index, draw)
+        made = pairs.blends(show, index, reader.rng(0, index))
         if made is None:
             logger.info("left out %s: nothing visible changes", table.path[int(row)])
             continue
         mask = np.repeat((made[0].mask[:, :, None] * 255).astype(np.uint8), 3, axis=2)
-        _, points = reader.read(rows[index : index + 1], shrink=True)
         both = made[0].real, made[0].fake
         shown = [augment([image], points, reader.rng(1, index))[0] for image in both]
         groups.append([*shown, mask])

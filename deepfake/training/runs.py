@@ -9,12 +9,13 @@ import re
 import subprocess
 import sys
 from datetime import datetime
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 
+from deepfake import __version__
 from deepfake.checkpoints.loading import sha256
 from deepfake.data.datamodule import FaceDataModule
 from deepfake.data.splits.assign import SPLITS, write_splits
@@ -117,18 +118,12 @@ def circumstances(data_root: Path | None) -> dict[str, Any]:
     """Return the command, code, versions, data and hardware of this process as plain types."""
     import torch
 
-    versions = {}
-    for name in ("deepfake", *PACKAGES):
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            versions[name] = "not installed"
     manifest = None if data_root is None else data_root / MANIFEST
     return {
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "commit": _commit(),
         "python": platform.python_version(),
-        "versions": versions,
+        "versions": {"deepfake": __version__} | {name: version(name) for name in PACKAGES},
         "seed": os.environ.get("PL_GLOBAL_SEED"),
         "manifest_sha256": sha256(manifest) if manifest and manifest.is_file() else None,
         "hardware": {

@@ -1,6 +1,7 @@
 """The DeepFake Detection Challenge: training parts, validation and test."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,11 +45,20 @@ class DFDC:
         """Return the videos, sorted by key; those on no list have no label."""
         found = []
         for part in _train_parts(root):
-            found += self._train(part)
+            entries, paths = _entries(part), videos_in(part)
+            fits = sum(bare(path.name) in entries for path in paths)
+            check_list(part / "metadata.json", fits=fits, videos=len(paths))
+            # Actors stay within a part as far as the field knows; nobody published who they are.
+            people = (part.name,) if part.name.startswith("dfdc_train_part") else ()
+            for path in paths:
+                entry = entries.get(bare(path.name), {})
+                label = LABELS.get(str(entry.get("label", "")).lower())
+                video, original = _video(path, label, "train"), entry.get("original")
+                source = f"{self.dataset}/real/{Path(str(original)).stem}" if original else None
+                found.append(replace(video, identities=people, source=source))
         for folder, split in _held_out(root):
-            labels = _labels(folder)
-            paths = videos_in(folder)
-            found += [self._video(p, (labels or {}).get(bare(p.name)), split) for p in paths]
+            labels, paths = _labels(folder), videos_in(folder)
+            found += [_video(p, (labels or {}).get(bare(p.name)), split) for p in paths]
             if labels is not None:
                 fits = sum(bare(path.name) in labels for path in paths)
                 check_list(folder, fits=fits, videos=len(paths))
@@ -69,41 +79,10 @@ class DFDC:
                 lacks.append(f"{folder / 'labels.csv'}: these videos have no label")
         return lacks
 
-    def _train(self, part: Path) -> list[Video]:
-        entries = _entries(part)
-        # Actors stay within a part as far as the field knows; nobody published who they are.
-        people = (part.name,) if part.name.startswith("dfdc_train_part") else ()
-        found = []
-        paths = videos_in(part)
-        fits = sum(bare(path.name) in entries for path in paths)
-        check_list(part / "metadata.json", fits=fits, videos=len(paths))
-        for path in paths:
-            entry = entries.get(bare(path.name), {})
-            label = LABELS.get(str(entry.get("label", "")).lower())
-            original = entry.get("original")
-            source = f"{self.dataset}/real/{Path(str(original)).stem}" if original else None
-            found.append(self._video(path, label, "train", people=people, source=source))
-        return found
 
-    def _video(
-        self,
-        path: Path,
-        label: Label | None,
-        split: Split,
-        *,
-        people: tuple[str, ...] = (),
-        source: str | None = None,
-    ) -> Video:
-        return Video(
-            path=path,
-            name=path.stem,
-            dataset=self.dataset,
-            method="" if label is None else ("real", "fake")[label],
-            label=label,
-            identities=people,
-            source=source,
-            split=split,
-        )
+def _video(path: Path, label: Label | None, split: Split) -> Video:
+    method = "" if label is None else ("real", "fake")[label]
+    return Video(path, path.stem, DFDC.dataset, method, label=label, split=split)
 
 
 def _train_parts(root: Path) -> list[Path]:

@@ -100,8 +100,7 @@ def assign_splits(
     notes: list[str] = []
     leaky = False
     for dataset, pool in sorted(pools.items()):
-        inside = [(first, second) for first, second in twins if first in pool and second in pool]
-        plan = _split_pool(pool, wanted, seed, inside)
+        plan = _split_pool(pool, wanted, seed, twins)  # those of other pools link nothing here
         assignment |= plan.assignment
         leaky |= plan.leaky
         notes += [f"{dataset}: {note}" if dataset else note for note in plan.notes]

@@ -68,9 +68,8 @@ def near_duplicates(
         others: Of other videos; then only pairs of one of each are looked for.
         max_bits: Two hashes are alike up to this distance.
     """
-    keys = [*sorted(hashes), *sorted(others or {})]
-    every = [*(hashes[key] for key in sorted(hashes))]
-    every += [(others or {})[key] for key in sorted(others or {})]
+    listed = [*sorted(hashes.items()), *sorted((others or {}).items())]
+    keys, every = [key for key, _ in listed], [each for _, each in listed]
     for a, b in sorted(_pairs_with_a_like(every, max_bits)):
         if others is not None and (a < len(hashes)) == (b < len(hashes)):
             continue
