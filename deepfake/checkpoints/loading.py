@@ -216,7 +216,8 @@ def restore(contents: Mapping[str, Any], path: Path) -> tuple["nn.Module", Setti
     if settings.network is None:
         raise CheckpointError(
             f"{path} does not say which network it holds. Train with `python -m deepfake.train`, "
-            "or give FakeClassifier a network_spec."
+            "derive the network from deepfake.models.network.Network, or give FakeClassifier a "
+            "network_spec."
         )
     network = build(settings.network)
     state = contents.get("state_dict")

@@ -1,6 +1,7 @@
 """What every network here is: features of faces, and a head that judges them."""
 
-from typing import Any
+import inspect
+from typing import Any, Self
 
 from torch import Tensor, nn
 
@@ -10,6 +11,15 @@ class Network(nn.Module):
 
     num_features: int
     head: nn.Module
+    built_with: dict[str, Any]  # the constructor's arguments
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:  # noqa: ANN401
+        """Keep the arguments, so that a checkpoint can say how to build the network again."""
+        made = super().__new__(cls)
+        bound = inspect.signature(cls.__init__).bind_partial(made, *args, **kwargs)
+        values = list(bound.arguments.items())[1:]  # without self
+        made.__dict__["built_with"] = dict(values)
+        return made
 
     def forward_features(self, faces: Tensor) -> Tensor:
         """Return features (B, D) of normalised faces (B, 3, H, W)."""
@@ -23,6 +33,24 @@ class Network(nn.Module):
     def forward(self, faces: Tensor) -> Tensor:
         """Return logits (B,) of normalised faces (B, 3, H, W)."""
         return self.forward_head(self.forward_features(faces))
+
+
+def spec_of(network: nn.Module) -> dict[str, Any] | None:
+    """Return class path and arguments of a network, None where they are not known or not plain."""
+    if not isinstance(network, Network):
+        return None
+    arguments = dict(network.built_with)
+    for name, value in arguments.items():
+        if isinstance(value, nn.Module):
+            arguments[name] = value = spec_of(value)
+            if value is None:
+                return None
+        elif not isinstance(value, bool | int | float | str | list | tuple | dict | None):
+            return None
+    return {
+        "class_path": f"{type(network).__module__}.{type(network).__qualname__}",
+        "init_args": arguments,
+    }
 
 
 class ClipNetwork(Network):

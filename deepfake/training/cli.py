@@ -4,6 +4,7 @@ import argparse
 import json
 import logging
 import math
+import pydoc
 import sys
 import warnings
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from lightning_fabric.utilities.rank_zero import rank_zero_only
 from pytorch_lightning import LightningModule, Trainer
@@ -69,7 +71,8 @@ class TrainCLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:  # noqa: ANN401
         """Parse; what is wrong becomes one line."""
         try:
-            self.config = parser.parse_args(args)
+            self.config = parser.parse_args(_with_classes(parser, args))
+            _forget_anothers_weights(parser, args, self.config.model.network)
         except argparse.ArgumentError as error:
             raise DeepfakeError(in_one_line(error)) from error
 
@@ -96,10 +99,35 @@ class TrainCLI(LightningCLI):
         try:
             super().instantiate_classes()
             self.model.build_optimizer()
+            self._check_sizes()
+        except OSError as error:
+            remove_if_empty(self.folder)
+            raise DeepfakeError(
+                f"A file cannot be had: {in_one_line(error)}. If that is weights to be downloaded, "
+                "do so where there is a network, or take `--model.network.pretrained false`."
+            ) from error
         except BAD_SETTINGS as error:
             remove_if_empty(self.folder)
             raise DeepfakeError(in_one_line(error)) from error
         self.model.network_spec = plain(self.config.model.network)
+
+    def _check_sizes(self) -> None:
+        """See that the network takes what the data gives it, by one pass of blank faces."""
+        data, network = self.datamodule, self.model.network
+        side, clip = data.recipe.image_size, (data.frames,) if data.frames > 1 else ()
+        training = network.training
+        try:
+            with torch.no_grad():
+                shape = tuple(network.eval()(torch.zeros(2, *clip, 3, side, side)).shape)
+            reason = "" if shape == (2,) else f"it gives {shape} for two of them, not (2,)"
+        except (RuntimeError, ValueError, IndexError, TypeError, AssertionError) as error:
+            reason = in_one_line(error)
+        network.train(training)
+        if reason:
+            raise DeepfakeError(
+                f"{type(network).__name__} does not take {'clips' if clip else 'faces'} of "
+                f"--data.frames {data.frames} and --data.recipe.image_size {side}: {reason}"
+            )
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:  # noqa: ANN401
         """Build the trainer with this project's loggers and checkpoints, beside those asked for."""
@@ -137,6 +165,44 @@ class TrainCLI(LightningCLI):
         best = ModelCheckpoint(filename=Path(BEST).stem, monitor=MONITOR, mode="max", **place)
         last = LastCheckpoint(filename=Path(LAST).stem, save_on_train_epoch_end=True, **place)
         return [best, last, StopWithoutNumbers(), SeedEachBatch(), RunRecorder(self.folder)]
+
+
+def _with_classes(parser: LightningArgumentParser, args: list[str]) -> list[str]:
+    """Return the arguments with a class for each `--SETTING.help`: the one that would be used."""
+    for place, option in enumerate(args):
+        follows = args[place + 1 : place + 2]
+        if option.endswith(".help") and not (follows and follows[0][:1] != "-"):
+            rest = [*args[:place], *args[place + 1 :]]
+            value = parser.parse_args(rest).get(option.removeprefix("--").removesuffix(".help"))
+            if name := plain(value or {}).get("class_path"):
+                return [*args[:place], f"{option}={name}", *args[place + 1 :]]
+    return args
+
+
+def _forget_anothers_weights(
+    parser: LightningArgumentParser,
+    args: list[str],
+    network: Any,  # noqa: ANN401
+) -> None:
+    """Drop `pretrained` that only a configuration of another network says."""
+    if not network.get("init_args", {}).get("pretrained"):
+        return
+    files = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    files.add_argument("--config", action="append", default=[])
+    given, rest = files.parse_known_args(args)
+    ours = pydoc.locate(network.class_path)
+    alike = [name for name in given.config if _network_in(name) in (None, ours)]
+    if len(alike) == len(given.config):
+        return
+    own = parser.parse_args([*(f"--config={name}" for name in alike), *rest]).model.network
+    network.init_args.pretrained = bool(own.init_args.get("pretrained"))
+
+
+def _network_in(file: str) -> object:
+    """Return the class of the network that a configuration names."""
+    model = (yaml.safe_load(Path(file).read_text(encoding="utf-8")) or {}).get("model") or {}
+    name = (model.get("network") or {}).get("class_path")
+    return pydoc.locate(name) if name else None
 
 
 class StopWithoutNumbers(Callback):
@@ -286,6 +352,7 @@ def _quieten() -> None:
     """Leave out Lightning's advice that does not apply."""
     for name in ("pytorch_lightning.utilities.rank_zero", "pytorch_lightning.accelerators.cuda"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # five tries without a network
     for message in (
         ".*does not have many workers.*",
         ".*`isinstance\\(treespec, LeafSpec\\)`.*",

@@ -25,6 +25,7 @@ from deepfake.errors import DeepfakeError
 from deepfake.finetuning import distances
 from deepfake.losses import BinaryCrossEntropy
 from deepfake.mixing import Mixing
+from deepfake.models.network import spec_of
 from deepfake.optimizers import SAM, OptimizerFactory
 from deepfake.training.depthwise import quick_depthwise
 from deepfake.training.metrics import VideoMetrics
@@ -50,8 +51,8 @@ class FakeClassifier(LightningModule):
         optimizer: Made with the parameters that require a gradient.
         lr_scheduler: Made with the optimizer; stepped once an epoch. `ReduceLROnPlateau` watches
             `val/loss`, or with mode "max" `val/video_auroc`.
-        network_spec: Class path and arguments that rebuild the network, kept in checkpoints. The
-            command line fills it in.
+        network_spec: Class path and arguments that rebuild the network, kept in checkpoints. None
+            takes those that a subclass of `deepfake.models.network.Network` was made with.
         layer_decay: Factor of the learning rate from each block of the backbone to the one before
             it, in (0, 1]; what follows the backbone learns at the full rate. None leaves all alike.
         mixing: Mixes the faces of each training batch.
@@ -82,7 +83,7 @@ class FakeClassifier(LightningModule):
         self.criterion = criterion or BinaryCrossEntropy()
         self.make_optimizer = optimizer
         self.make_scheduler = lr_scheduler
-        self.network_spec = network_spec
+        self.network_spec = network_spec or spec_of(network)
         self.layer_decay = layer_decay
         self.mixing = mixing
         self.start_from = start_from

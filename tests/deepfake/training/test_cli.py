@@ -7,6 +7,7 @@ import pickle
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from urllib.error import URLError
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,6 +19,8 @@ from deepfake.checkpoints.settings import KEY, Settings
 from deepfake.errors import CheckpointError, DeepfakeError, LeakError
 from deepfake.train import main
 from deepfake.training import train
+from deepfake.training.cli import make
+from deepfake.training.resuming import Start
 from preprocessing.crops.manifest import MANIFEST, read_table
 
 MESO = """
@@ -160,6 +163,8 @@ def test_checkpoints_that_do_not_fit_are_named(
         ("--trainer.precision=17", "17"),
         ("--trainer.max_epoch=3", "max_epoch"),
         ("--config=nowhere.yaml", "nowhere.yaml"),
+        ("--data.frames=2", "Meso4 does not take clips of --data.frames 2"),
+        ("--data.recipe.image_size=96", "faces of .*--data.recipe.image_size 96"),
     ],
 )
 def test_wrong_settings_are_one_line(
@@ -170,6 +175,51 @@ def test_wrong_settings_are_one_line(
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 600
     assert not list((tmp_path / "runs").glob("*"))
+
+
+def test_help_is_that_of_the_class_that_would_be_used(
+    given: Arguments, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        train(given("--model.optimizer.help"))
+    assert not ended.value.code
+    assert "torch.optim.Adam" in capsys.readouterr().out
+
+
+def test_weights_that_cannot_be_downloaded_are_one_line(
+    given: Arguments, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreachable(*_: object, **__: object) -> None:
+        raise URLError("Name or service not known")
+
+    monkeypatch.setattr("timm.create_model", unreachable)
+    network = "--model.network=deepfake.models.timm_classifier.TimmClassifier"
+    wanted = ["--model.network.name=resnet18", "--model.network.pretrained=true"]
+    with pytest.raises(DeepfakeError, match=r"not known.*pretrained false"):
+        train(given(network, *wanted))
+    assert not list((tmp_path / "runs").glob("*"))
+
+
+def test_another_network_does_not_take_over_pretrained(given: Arguments, tmp_path: Path) -> None:
+    first = tmp_path / "first.yaml"
+    first.write_text(
+        "model: {network: {class_path: deepfake.models.EfficientViT, init_args: "
+        "{backbone: tf_efficientnet_lite0, pretrained: true}}}\n"
+    )
+    classifier = "deepfake.models.timm_classifier.TimmClassifier"
+
+    def pretrained(*more: str) -> bool:
+        arguments = [f"--config={first}", f"--data.root={tmp_path}", *more]
+        wanted: bool = make(Start(arguments)).config.model.network.init_args.pretrained
+        return wanted
+
+    other = [f"--model.network={classifier}", "--model.network.name=tf_efficientnet_lite0"]
+    small = ["--data.recipe.image_size=64", f"--runs={tmp_path / 'runs'}"]
+    assert not pretrained(*other, *small)
+    assert pretrained(*other, "--model.network.pretrained=true", *small)
+    same = "--model.network=deepfake.models.efficient_vit.EfficientViT"
+    size = "--model.network.image_size=64"
+    assert pretrained(same, size, *small)
 
 
 def test_without_data_there_are_two_remedies(given: Arguments, tmp_path: Path) -> None:

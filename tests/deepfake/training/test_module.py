@@ -1,19 +1,26 @@
+import copy
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from pytorch_lightning import Trainer
 from torch import Tensor, nn
 
+from deepfake.checkpoints import load
+from deepfake.data.datamodule import FaceDataModule
 from deepfake.errors import DeepfakeError
 from deepfake.feature_losses import AlignmentUniformity
 from deepfake.finetuning import StagedUnfreezing
 from deepfake.losses import BinaryCrossEntropy
 from deepfake.mixing import Mixup
 from deepfake.models.cross_efficient_vit import CrossEfficientViT
+from deepfake.models.frame_transformer import FrameTransformer
 from deepfake.models.mesonet import Meso4
-from deepfake.models.network import Network
+from deepfake.models.network import Network, spec_of
 from deepfake.optimizers import SAM
+from deepfake.recipe import InputRecipe
 from deepfake.training.module import FakeClassifier
 
 
@@ -207,3 +214,26 @@ def test_a_plateau_watches_the_validation() -> None:
     )
     trainer.fit(model, loader, loader)
     assert trainer.optimizers[0].param_groups[0]["lr"] == pytest.approx(0.01)
+
+
+def test_a_classifier_made_in_python_gives_a_checkpoint_that_is_read(
+    faces: Path, tmp_path: Path
+) -> None:
+    data = FaceDataModule(faces, batch_size=4, num_workers=0, recipe=InputRecipe(64), frames=2)
+    network = FrameTransformer(Meso4(image_size=64), frames=2, dim=16, depth=1, heads=2)
+    model = FakeClassifier(network)
+    trainer = Trainer(fast_dev_run=1, accelerator="cpu", enable_model_summary=False)
+    trainer.fit(model, datamodule=data)
+    trainer.save_checkpoint(tmp_path / "own.ckpt")
+    read = load(tmp_path / "own.ckpt")
+    clips = np.random.default_rng(0).normal(size=(2, 2, 3, 64, 64)).astype(np.float32)
+    with torch.no_grad():
+        expected = network.eval()(torch.from_numpy(clips)).sigmoid().numpy()
+    assert read.scorer.score(clips) == pytest.approx(expected, abs=1e-6)
+
+
+def test_what_a_network_was_made_with_is_told_if_it_is_plain() -> None:
+    path = "deepfake.models.mesonet.Meso4"
+    assert spec_of(Meso4(image_size=64)) == {"class_path": path, "init_args": {"image_size": 64}}
+    assert copy.deepcopy(Meso4(64)).built_with == {"image_size": 64}
+    assert spec_of(nn.Linear(2, 1)) is None
