@@ -1,7 +1,7 @@
 """Families of published checkpoints as cards: YAML that says all that a family is, without code.
 
 The project's own cards lie in `families`. A user's lies beside the weights: `theirs.yaml` beside
-`theirs.pth`. A file holds one card or a list of them; docs/extending.md names every entry.
+`theirs.pth`. A file holds one card or a list of them; docs/extending/weights.md names every entry.
 """
 
 import re
@@ -256,7 +256,7 @@ def _card(entry: object, place: str) -> Card:
         options_from_dict(dict(card.preprocess))
     except (TypeError, ValueError, KeyError, IndexError, AttributeError, re.error) as error:
         raise CheckpointError(
-            f"{place} is not a card of published weights: {error}. See docs/extending.md."
+            f"{place} is not a card of published weights: {error}. See docs/extending/weights.md."
         ) from error
     return card
 
