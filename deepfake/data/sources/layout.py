@@ -82,10 +82,9 @@ class Layout:
         if sides:
             self._check(root, sides, called, [video.label for video in found])
         here = set(files)
+        sources = {key: reals.get(name) for key, name in partners.items()}
         videos = [
-            replace(video, source=reals.get(partners[video.key]))
-            if video.key in partners
-            else video
+            replace(video, source=sources.get(video.key, video.source))
             for video in found
             if video.path in here
         ]
@@ -143,11 +142,12 @@ class Layout:
             for file in sorted(root.glob(part["files"])):
                 for row in _rows(file, keyed=part.get("keyed", False)):
                     _check_row(row, part.get("must", {}), file)
-                    path = root / _filled(part["path"], row, file)
+                    place = _filled(part["path"], row, file)
+                    path = root / place
                     named = places.get(path.name, [])
                     if len(named) == 1 and path.parent == root:  # in a folder of its archive
                         path = named[0]
-                    stem = path.relative_to(root).with_suffix("").as_posix()
+                    stem = re.sub(r"\.[^./]*$", "", place)
                     if match := re.fullmatch(part.get("place", ".*"), stem):
                         known = {"dataset": self.dataset, "called": ""}
                         yield path, part, {**row, **match.groupdict(), **known}

@@ -103,7 +103,9 @@ def test_deepspeak(tmp_path: Path) -> None:
     root = tree(
         tmp_path, ("deepspeak-0/10-4100.mp4", "deepspeak-0/wav2lip--10-11--4100-4897--0.mp4")
     )
-    (root / "annotations-real.csv").write_text("video-file,identity\n10-4100.mp4,10\nlost.mp4,12\n")
+    (root / "annotations-real.csv").write_text(
+        "video-file,identity\n10-4100.mp4,10\nlost.mp4,12\n/etc/out.mp4,1\n,1\n../a.mp4,1\n"
+    )
     (root / "annotations-fake.csv").write_text(
         "video-file,kind,engine,identity-source,identity-target\n"
         "wav2lip--10-11--4100-4897--0.mp4,lip,wav2lip,10,11\n"
