@@ -3,7 +3,7 @@
 import argparse
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -58,9 +58,15 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return the exit status."""
     arguments = vars(parser().parse_args(argv))
-    verb = {"check": _check, "verify": _verify, "protocol": _write_protocol, "pack": _pack}
-    verb |= {"shard": _shard, "sources": _sources}
-    return verb[arguments.pop("command")](**arguments)
+    verbs: dict[str, Callable[..., int]] = {
+        "check": _check,
+        "verify": _verify,
+        "protocol": _write_protocol,
+        "sources": _sources,
+        "pack": _pack,
+        "shard": _shard,
+    }
+    return verbs[arguments.pop("command")](**arguments)
 
 
 def _pack(root: Path, fps: int) -> int:

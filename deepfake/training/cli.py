@@ -303,7 +303,7 @@ def train(arguments: Sequence[str]) -> Path:
     if len(cli.datamodule.sides["test"].label) == 0:
         logger.info("No video is on the test side, so nothing is tested.")
     elif cli.config.test:
-        how = {"ckpt_path": str(best), "verbose": False, "weights_only": True}
+        how: dict[str, Any] = {"ckpt_path": str(best), "verbose": False, "weights_only": True}
         cli.trainer.test(cli.model, datamodule=cli.datamodule, **how)
     return cli.folder
 

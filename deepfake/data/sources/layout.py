@@ -16,13 +16,13 @@ from deepfake.data.sources.base import (
     is_video,
     read_lines,
 )
+from deepfake.data.sources.folder import SPLITS
 from deepfake.data.sources.texts import read_csv, read_json
 from deepfake.errors import SourceError
 from preprocessing.types import Label, Split, Video
 from preprocessing.video.files import walk
 
 LAYOUTS = Path(__file__).with_name("layouts.yaml")
-SPLITS: dict[str, Split] = {"train": "train", "val": "val", "test": "test", "validation": "val"}
 Part = Mapping[str, Any]  # of an entry
 Values = Mapping[str, str]  # groups of a path, columns of a row
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from deepfake.data.shards.read import crop_reader
 from deepfake.data.splits.duplicates import HASH_BYTES, Hashes, hash_all
+from deepfake.inference.faces import evenly
 from preprocessing.crops.cropping import TEMPLATE
 from preprocessing.crops.manifest import MANIFEST, read_options
 from preprocessing.errors import ManifestError, VideoError
@@ -108,10 +109,7 @@ def _points(row: FaceCrop, image: Image, options: PreprocessOptions) -> NDArray[
 
 def write_known(path: Path, hashes: Mapping[str, Hashes], *, per_video: int = 6) -> None:
     """Write hashes of training videos without their names, to travel with a checkpoint."""
-    some = [
-        each[np.unique(np.linspace(0, len(each) - 1, per_video).round().astype(int)), :HASH_BYTES]
-        for each in hashes.values()
-    ]
+    some = [e[np.unique(evenly(len(e), per_video)), :HASH_BYTES] for e in hashes.values()]
     if some:
         counts = np.array([len(each) for each in some])
         np.savez_compressed(path, counts=counts, hashes=np.concatenate(some))

@@ -13,6 +13,7 @@ from deepfake.data.splits.assign import SplitPlan, assign_splits
 from deepfake.data.splits.crop_hashes import crop_hashes
 from deepfake.data.splits.duplicates import near_duplicates
 from deepfake.data.splits.groups import one_per_video, people
+from deepfake.inference.faces import evenly
 from preprocessing.crops.manifest import read_table, rows_of
 from preprocessing.types import FaceCrop, Split
 
@@ -126,7 +127,7 @@ def sample_rows(manifest: pa.Table, per_video: int = HASHED) -> list[FaceCrop]:
     order = np.argsort(number, kind="stable")
     starts = np.flatnonzero(np.diff(number[order], prepend=-1))
     chosen = [
-        rows[np.unique(np.linspace(0, len(rows) - 1, per_video).round().astype(int))]
+        rows[np.unique(evenly(len(rows), per_video))]
         for rows in np.split(order, starts[1:])
         if len(rows)
     ]
