@@ -122,11 +122,11 @@ class Layout:
         parts = [(re.compile(within + part["path"]), part) for part in self.entry["parts"]]
         beside = self._beside(root)
         for path in files:
-            place = path.relative_to(root)
-            stem = place.with_suffix("").as_posix()
+            place = path.as_posix().removeprefix(f"{root.as_posix()}/")
+            stem = place.removesuffix(path.suffix)
             for pattern, part in parts:
                 if match := pattern.fullmatch(stem):
-                    values = defaultdict(str, beside.get(bare(place.as_posix()), {}))
+                    values = defaultdict(str, beside.get(bare(place), {}) if beside else {})
                     values |= {name: text or "" for name, text in match.groupdict().items()}
                     values |= {"dataset": self.dataset, "place": stem}
                     named = _filled(part.get("listed", "{place}"), values, path)
