@@ -4,6 +4,10 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
 from preprocessing.types import FaceCrop
 
 SEPARATOR = re.compile(r"[\s_.\-]+")
@@ -52,25 +56,16 @@ def groups(
         identities: False does not link by people.
         twins: Pairs of videos that show the same footage.
     """
-    parents: dict[tuple[str, ...], tuple[str, ...]] = {}
-
-    def root(node: tuple[str, ...]) -> tuple[str, ...]:
-        top = node
-        while (above := parents.setdefault(top, top)) != top:
-            top = above
-        while node != top:  # the next search from here takes one step
-            parents[node], node = top, parents[node]
-        return top
-
-    for key, crop in videos.items():
-        top = root((key,))
-        links: list[tuple[str, ...]] = [(crop.source,)] if crop.source else []
-        links += people(crop) if identities else []
-        for link in links:
-            parents[root(link)] = top
-    for first, second in twins:
-        parents[root((first,))] = root((second,))
-    members: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)
-    for key in sorted(videos):
-        members[root((key,))].append(key)
+    keys = sorted(videos)
+    nodes: dict[tuple[str, ...], int] = {(key,): number for number, key in enumerate(keys)}
+    links: list[tuple[tuple[str, ...], tuple[str, ...]]] = [((a,), (b,)) for a, b in twins]
+    links += [((key,), (crop.source,)) for key, crop in videos.items() if crop.source]
+    if identities:
+        links += [((key,), person) for key, crop in videos.items() for person in people(crop)]
+    ends = [[nodes.setdefault(node, len(nodes)) for node in link] for link in links]
+    first, second = np.array(ends, dtype=np.int64).reshape(-1, 2).T
+    matrix = coo_array((np.ones(len(ends)), (first, second)), shape=(len(nodes) + 1,) * 2)
+    members: defaultdict[int, list[str]] = defaultdict(list)
+    for key, group in zip(keys, connected_components(matrix, directed=False)[1], strict=False):
+        members[int(group)].append(key)
     return sorted(members.values())
