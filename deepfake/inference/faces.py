@@ -55,6 +55,8 @@ def batches(
 ) -> Iterator[Batch[Item]]:
     """Yield the faces of tracks as a network takes them.
 
+    Of a clip of another length than T, crops are taken evenly, some twice if there are fewer.
+
     Args:
         tracks: The faces of one person each, in time order.
         read: Returns a face's crop (H, W, 3).
@@ -64,21 +66,6 @@ def batches(
     clips = (clip for track in tracks for clip in cut(track, frames))
     while chosen := list(islice(clips, max(1, BATCH // frames))):
         images = [[read(face) for face in clip] for clip in chosen]
-        yield Batch(chosen, images, network_input(images, recipe, frames))
-
-
-def network_input(
-    clips: Sequence[Sequence[Image]], recipe: InputRecipe, frames: int
-) -> NDArray[np.float32]:
-    """Return clips as (B, T, 3, S, S), or (B, 3, S, S) where T = 1.
-
-    Of a clip of another length, T crops are taken evenly, some twice where there are fewer.
-
-    Args:
-        clips: Crops (H, W, 3) of each clip.
-        recipe: From a crop to the network's input.
-        frames: Crops that the network takes at once, T.
-    """
-    rows = [[recipe.prepare(clip[k]) for k in evenly(len(clip), frames)] for clip in clips]
-    inputs = np.stack([np.stack(row) for row in rows])
-    return inputs[:, 0] if frames == 1 else inputs
+        rows = [[recipe.prepare(clip[k]) for k in evenly(len(clip), frames)] for clip in images]
+        inputs = np.stack([np.stack(row) for row in rows])
+        yield Batch(chosen, images, inputs[:, 0] if frames == 1 else inputs)

@@ -126,7 +126,8 @@ class TimmBackbone(nn.Module):
         stages: Any = getattr(self.net, "blocks", None)
         if stages is None:
             raise ValueError("trainable_blocks needs a timm network that has `blocks`")
-        blocks = [block for stage in stages for block in _blocks_of(stage)]
+        parts = (x.children() if isinstance(x, nn.Sequential) else [x] for x in stages)
+        blocks = [block for part in parts for block in part]
         self.net.requires_grad_(requires_grad=False)
         for block in blocks[len(blocks) - trainable_blocks :]:
             block.requires_grad_(requires_grad=True)
@@ -143,10 +144,6 @@ class TimmBackbone(nn.Module):
                 "name a convolutional network"
             )
         return feature_map.permute(0, 3, 1, 2) if self.channels_last_map else feature_map
-
-
-def _blocks_of(stage: nn.Module) -> list[nn.Module]:
-    return list(stage.children()) if isinstance(stage, nn.Sequential) else [stage]
 
 
 def build_backbone(

@@ -9,9 +9,6 @@ from deepfake.models.backbones import EfficientNetBackbone, grid_side
 from deepfake.models.layers import Attention, Encoder, recorded, to_patches, with_class_token
 from deepfake.models.network import Network
 
-# Rows of the published positional tables; sized for patches of the image, used for those of maps.
-PUBLISHED_ROWS = {"deep": 1025, "shallow": 17}
-
 
 class CrossAttention(nn.Module):
     """Let the class token of one branch attend over itself and the patches of the other.
@@ -225,13 +222,13 @@ class CrossEfficientViT(Network):
     def published(cls) -> Self:
         """Return the network as published, its tensors that never run included.
 
-        Each map is a single patch; of the positional tables only the first two rows are used.
+        Each map is a single patch; of the positional tables, which are sized for patches of
+        the image, only the first two rows are used.
         """
         network = cls(deep_patch=7, shallow_patch=56, keep_unused=True)
-        for branch, rows in zip(
-            (network.deep, network.shallow), PUBLISHED_ROWS.values(), strict=True
-        ):
-            branch.positions = nn.Parameter(torch.randn(1, rows, branch.positions.shape[2]))
+        deep, shallow = network.widths
+        network.deep.positions = nn.Parameter(torch.randn(1, 1025, deep))
+        network.shallow.positions = nn.Parameter(torch.randn(1, 17, shallow))
         return network
 
     def forward_features(self, faces: Tensor) -> Tensor:
