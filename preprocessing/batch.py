@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 from preprocessing.crops import store
@@ -113,8 +112,14 @@ def local_engine(
     sandbox: bool = False,
 ) -> Engine:
     """Return the engine of this machine's processes; see `run_local`."""
-    run = partial(run_local, timeout_s=timeout_s, memory_bytes=memory_bytes, sandbox=sandbox)
-    return lambda function, jobs: run(function, jobs, workers=min(workers, len(jobs)))
+    return lambda function, jobs: run_local(
+        function,
+        jobs,
+        workers=min(workers, len(jobs)),
+        timeout_s=timeout_s,
+        memory_bytes=memory_bytes,
+        sandbox=sandbox,
+    )
 
 
 def preprocess_videos(

@@ -6,7 +6,6 @@ import os
 import re
 import socket
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from preprocessing.errors import DeepfakeError, require
@@ -31,7 +30,7 @@ def ray_engine(address: str | None = None, timeout_s: float = TIMEOUT_S) -> "Eng
     """
     require(*RAY)
 
-    return partial(run_ray, address=address, timeout_s=timeout_s)
+    return lambda function, jobs: run_ray(function, jobs, address=address, timeout_s=timeout_s)
 
 
 def run_ray(
