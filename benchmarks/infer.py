@@ -144,7 +144,7 @@ def backends(network: nn.Module, settings: Settings, folder: Path) -> dict[str, 
     """Return each way to run a network, by name."""
     graph = to_onnx(network, settings)
     write_openvino(graph, "{}", folder / "m.xml", half=False)
-    write_onnx(graph, "{}", folder / "m.onnx", half=False)
+    write_onnx(graph, "{}", folder / "m.onnx", network, half=False)
     return {
         "torch": TorchScorer(network),
         "onnx": OnnxScorer(folder / "m.onnx", threads=1),

@@ -98,7 +98,7 @@ def _write(
     elif kind == "openvino":
         write_openvino(to_onnx(network, settings), text, file, half=half)
     else:
-        write_onnx(to_onnx(network, settings), text, file, half=half)
+        write_onnx(to_onnx(network, settings), text, file, network, half=half)
 
 
 def parity_faces(settings: Settings) -> Faces:
@@ -161,33 +161,62 @@ def to_onnx(network: nn.Module, settings: Settings) -> "ModelProto":
     return model
 
 
-def write_onnx(model: "ModelProto", text: str, file: Path, *, half: bool) -> None:
+def write_onnx(
+    model: "ModelProto", text: str, file: Path, network: nn.Module, *, half: bool
+) -> None:
     """Write a graph with the settings in its metadata.
 
-    With `half`, each weight is a float16 tensor and a Cast, which ONNX Runtime computes once, when
-    it loads the graph.
+    With `half`, weights of the network are float16 tensors and a Cast, which ONNX Runtime computes
+    once, when it loads the graph.
     """
     model.metadata_props.add(key=KEY, value=text)
     if half:
-        _halve(model)
+        _halve(model, network)
     file.write_bytes(model.SerializeToString(deterministic=True))
 
 
-def _halve(model: "ModelProto") -> None:
+def _halve(model: "ModelProto", network: nn.Module) -> None:
     from onnx import TensorProto, helper, numpy_helper
 
-    casts = []
-    for tensor in model.graph.initializer:
-        values = numpy_helper.to_array(tensor)
-        if values.dtype == np.float32 and values.ndim >= HALF_FROM_AXES:
-            name = tensor.name
-            with np.errstate(over="ignore"):  # an overflow shows in the scores
-                halved = numpy_helper.from_array(values.astype(np.float16), f"{name}.half")
-            tensor.CopyFrom(halved)
-            casts.append(helper.make_node("Cast", [f"{name}.half"], [name], to=TensorProto.FLOAT))
-    nodes = list(model.graph.node)
+    weights = {name: p.detach().numpy() for name, p in network.named_parameters()}
+    exact = {b.numpy().tobytes() for _, b in network.named_buffers()}
+    exact |= {b.T.contiguous().numpy().tobytes() for _, b in network.named_buffers() if b.ndim == 2}
+    nodes = []
+    for tensor in list(model.graph.initializer):
+        name, values = tensor.name, numpy_helper.to_array(tensor)
+        if values.dtype != np.float32 or values.ndim < HALF_FROM_AXES:
+            continue
+        if values.tobytes() in exact:
+            continue
+        stored, scale = _unfolded(values, weights.get(name))
+        with np.errstate(over="ignore"):  # an overflow shows in the scores
+            halved = numpy_helper.from_array(stored.astype(np.float16), f"{name}.half")
+        tensor.CopyFrom(halved)
+        whole = name if scale is None else f"{name}.whole"
+        nodes.append(helper.make_node("Cast", [f"{name}.half"], [whole], to=TensorProto.FLOAT))
+        if scale is not None:
+            model.graph.initializer.append(numpy_helper.from_array(scale, f"{name}.scale"))
+            nodes.append(helper.make_node("Mul", [whole, f"{name}.scale"], [name]))
+    nodes += list(model.graph.node)
     del model.graph.node[:]
-    model.graph.node.extend(casts + nodes)
+    model.graph.node.extend(nodes)
+
+
+def _unfolded(
+    values: NDArray[np.float32], weight: NDArray[np.float32] | None
+) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    """Return what to halve, and the batch norm's scale of each channel that was folded into it.
+
+    Halving the product would round another number than `safetensors` with `half` does.
+    """
+    if weight is None or weight.shape != values.shape:
+        return values, None
+    axes = tuple(range(1, values.ndim))
+    size = (weight**2).sum(axes, keepdims=True)
+    scale = (values * weight).sum(axes, keepdims=True) / np.where(size == 0, 1, size)
+    if not np.allclose(weight * scale, values, rtol=1e-3, atol=1e-6 * float(np.abs(values).max())):
+        return values, None
+    return weight, None if np.all(scale == 1) else scale.astype(np.float32)
 
 
 def write_openvino(model: "ModelProto", text: str, file: Path, *, half: bool) -> None:

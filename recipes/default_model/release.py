@@ -28,9 +28,7 @@ def release(checkpoint: Path, folder: Path) -> list[Path]:
     """
     _, settings = load_network(checkpoint)
     for name, kind in FORMATS.items():
-        # Batch norms are folded into the weights of a graph, which float16 then changes too much.
-        half = kind == "safetensors"
-        parity = export(checkpoint, kind, folder / name, half=half)
+        parity = export(checkpoint, kind, folder / name, half=True)
         logger.info("%s: largest difference of scores %.1e", name, parity.difference)
     (folder / SETTINGS).write_text(settings.to_json() + "\n", encoding="utf-8")
     files = [folder / name for name in (GRAPH, TENSORS, SETTINGS)]

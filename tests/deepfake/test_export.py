@@ -7,14 +7,19 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from deepfake.checkpoints import loading as checkpoints
-from deepfake.checkpoints.export import export, parity_faces
+from deepfake.checkpoints.export import export, parity_faces, write
 from deepfake.checkpoints.loading import find_checkpoint, load, load_network
 from deepfake.checkpoints.scorers import Faces, TorchScorer
 from deepfake.checkpoints.settings import Settings
 from deepfake.errors import CheckpointError, DeepfakeError
 from deepfake.export import SUFFIXES, main
+from deepfake.models.multi_stage import MultiStageClassifier
+from deepfake.models.views import ViewEnsemble
+from deepfake.recipe import InputRecipe
+from preprocessing.types import PreprocessOptions
 from recipes.default_model.release import release
 
 FACES = np.random.default_rng(1).random((5, 3, 256, 256), dtype=np.float32)
@@ -77,6 +82,32 @@ def test_half_precision_halves_the_file(shipped: Path, checkpoint: Path, tmp_pat
     assert half.stat().st_size - header < 0.55 * (full.stat().st_size - header)
     assert b"float16" not in graph.read_bytes()  # a number in the format
     assert graph.stat().st_size < 0.8 * full.stat().st_size
+
+
+def test_half_graphs_and_half_tensors_score_alike(tmp_path: Path) -> None:
+    # A batch norm is folded into the weights before it: their product must not be rounded again.
+    torch.manual_seed(0)
+    members = [MultiStageClassifier("test_efficientnet") for _ in range(2)]
+    network = ViewEnsemble(members, [1.0, 0.75], [64, 48], [1.0, 2.0], image_size=96)
+    for norm in (m for m in network.modules() if isinstance(m, nn.BatchNorm2d | nn.BatchNorm1d)):
+        nn.init.uniform_(norm.weight, 0.3, 3)
+        nn.init.uniform_(norm.running_var, 0.1, 4)  # type: ignore[arg-type]
+    for weights in (p for p in network.parameters() if p.ndim > 1):
+        weights.data = weights.data.half().float()
+    spec: dict[str, Any] = {
+        "class_path": "deepfake.models.multi_stage.MultiStageClassifier",
+        "init_args": {"name": "test_efficientnet"},
+    }
+    arguments: dict[str, Any] = {"networks": [spec, spec], "views": [1.0, 0.75], "sizes": [64, 48]}
+    arguments |= {"temperatures": [1.0, 2.0], "image_size": 96}
+    spec = {"class_path": "deepfake.models.views.ViewEnsemble", "init_args": arguments}
+    settings = Settings(InputRecipe(image_size=96), PreprocessOptions(), network=spec)
+    write(network, settings, tmp_path / "rounded.safetensors")
+    parity = export(tmp_path / "rounded.safetensors", "onnx", tmp_path / "half.onnx", half=True)
+    assert parity.difference < 2e-5
+    assert (tmp_path / "half.onnx").stat().st_size < 0.7 * sum(
+        p.numel() * 4 for p in network.parameters()
+    )
 
 
 def test_the_same_checkpoint_gives_the_same_files(
