@@ -12,7 +12,7 @@ from deepfake.checkpoints.loading import load
 from deepfake.data.fakes.hulls import dense_from_five
 from recipes.default_model import finish, training
 from recipes.default_model.damage import damaged
-from recipes.default_model.draws import MAP, SHARES, Draws, Kind, changed_places, framed
+from recipes.default_model.draws import MAP, MARGIN, SHARES, Draws, Kind, changed_places, framed
 from recipes.default_model.gather import gather
 from recipes.default_model.split import by_group, by_looks
 from recipes.default_model.store import FaceStore, StoredFace, StoreWriter
@@ -109,7 +109,7 @@ def test_a_square_never_leaves_its_picture() -> None:
         rng = np.random.default_rng(seed)
         corner = rng.uniform(-30, 90, 2)
         box = np.array([*corner, *(corner + rng.uniform(20, 160))], np.float32)
-        (left, top, side), _ = framed(image, box, points, rng)
+        (left, top, side), _ = framed(image, box, points, MARGIN, rng)
         assert left >= 0
         assert top >= 0
         assert left + side <= 140
