@@ -2,7 +2,8 @@ import cv2
 import numpy as np
 import pytest
 
-from deepfake.evaluation.damage import LEVELS, damage, h264
+from deepfake.data.degrade import h264
+from deepfake.evaluation.damage import LEVELS, damage
 from preprocessing.types import Image
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -128,7 +129,7 @@ def test_what_is_wrong_is_said(
     with pytest.raises(DeepfakeError, match="above 0"):
         write_shards(drawn_faces, tmp_path / "again", megabytes=0)
     with monkeypatch.context() as patch:
-        patch.setattr("importlib.util.find_spec", lambda _: None)
+        patch.setitem(sys.modules, "webdataset", None)
         with pytest.raises(DeepfakeError, match=r"deepfake\[shards\]"):
             write_shards(drawn_faces, tmp_path / "again")
     next(drawn_faces.rglob("*.png")).unlink()
