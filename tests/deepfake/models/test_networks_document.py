@@ -26,6 +26,7 @@ def networks() -> dict[str, type[nn.Module]]:
             importlib.import_module(module.name), inspect.isclass
         ):
             public = not name.startswith("_") and member.__module__ == module.name
+            public = public and module.name != "deepfake.models.network"  # what they have in common
             if public and hasattr(member, "forward_features"):
                 found[name] = member
     return found
