@@ -91,8 +91,10 @@ def shown_stream(
     pictures = [stream for stream in container.streams.video if stream.codec_context is not None]
     moving = [stream for stream in pictures if not stream.disposition & aside]
     if not moving:
-        found = ", ".join(sorted({stream.type for stream in container.streams}))
-        raise VideoError(f"{path.name} has no video stream (found: {found or 'nothing'})")
+        found = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
+        if container.streams.video:
+            found = "a cover picture alone" if pictures else "one in a codec that is not known here"
+        raise VideoError(f"{path.name} has no video stream (found: {found})")
     stream = max(
         moving,
         key=lambda stream: (

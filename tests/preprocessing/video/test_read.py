@@ -293,3 +293,12 @@ def test_frames_of_vp8_that_are_never_shown_are_none(tmp_path: Path) -> None:
     frames = list(read_frames(hidden, index, range(len(index.times_s)), report))
     assert len(frames) == len(index.times_s) == 20
     assert report.corrupt == 0
+
+
+def test_a_codec_that_nobody_knows_is_named_as_such(
+    tmp_path: Path, make_video: Maker, make_numbered: Numbered
+) -> None:
+    path = make_video(tmp_path / "a.mp4", make_numbered(3))
+    path.write_bytes(path.read_bytes().replace(b"avc1", b"zz9z").replace(b"avcC", b"zz9C"))
+    with pytest.raises(VideoError, match="a codec that is not known here"):
+        index_frames(path)
