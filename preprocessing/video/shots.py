@@ -187,10 +187,12 @@ def _spikes(sizes: NDArray[np.float64], keys: NDArray[np.bool_]) -> NDArray[np.i
 
 
 def _telling(keys: NDArray[np.int64], sizes: NDArray[np.float64], most: int) -> NDArray[np.int64]:
-    """Return at most so many key frames: those that differ most in size from the one before."""
+    """Return at most so many key frames: those that differ in size, or come sooner than usual."""
     if len(keys) <= most:
         return keys
     change = np.abs(np.diff(np.log(sizes[keys] + 1), prepend=0.0))
+    gaps = np.diff(keys).astype(np.float64)
+    change[1:] += np.log(np.maximum(np.median(gaps) / gaps, 1.0))
     change = np.maximum(change, np.append(change[1:], 0.0))  # and those before such a one
     change[0] = np.inf
     best = np.argsort(-change, kind="stable")[:most]

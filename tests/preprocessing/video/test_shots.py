@@ -7,7 +7,7 @@ import pytest
 
 from preprocessing.types import Image
 from preprocessing.video.index import index_frames
-from preprocessing.video.shots import EXTRA, PER_SHOT, grown, schedule
+from preprocessing.video.shots import EXTRA, PER_SHOT, _telling, grown, schedule
 
 FPS = 25
 SCENECUTS = {"libx264": {}, "no cuts": {"x264-params": "scenecut=0"}, "mpeg4": {}}
@@ -94,3 +94,12 @@ def test_a_short_shot_unlike_the_others_comes_before_cuts_back(tmp_path: Path) -
     found = schedule(clip, index, 3)
     assert found.seen < len(found.starts_s) + 1
     assert any(13 <= index.times_s[p] < 13.4 for p in found.positions)
+
+
+def test_key_frames_that_come_sooner_than_usual_tell_of_a_short_shot() -> None:
+    keys = np.cumsum([0] + [250, 250, 220] * 60 + [90] + [250, 250, 220] * 60)
+    sizes = np.zeros(keys[-1] + 1)
+    sizes[keys] = np.random.default_rng(0).uniform(9e3, 14e3, len(keys))
+    sizes[keys[179:183]] = 1e4  # in size the short shot is like the others
+    chosen = _telling(keys, sizes, 256)
+    assert {keys[180], keys[181]} <= set(chosen.tolist())
