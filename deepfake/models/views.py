@@ -47,14 +47,21 @@ class ViewEnsemble(Network):
         self.temperatures = list(temperatures)
         self.num_features = sum(int(network.num_features) for network in networks)  # type: ignore[arg-type]
         self.widths = [int(network.num_features) for network in networks]  # type: ignore[arg-type]
+        self.seen: list[slice] = []
+        self.as_it_is: list[bool] = []  # whether the part seen is taken pixel by pixel
         for number, (view, size) in enumerate(zip(views, sizes, strict=True)):
-            matrix = torch.from_numpy(resampling(image_size, view, size))
-            self.register_buffer(f"view{number}", matrix, persistent=False)
+            matrix = resampling(image_size, view, size)
+            used = np.flatnonzero(matrix.any(axis=0))
+            self.seen.append(slice(int(used[0]), int(used[-1]) + 1))
+            matrix = np.ascontiguousarray(matrix[:, self.seen[-1]])
+            self.as_it_is.append(np.array_equal(matrix, np.eye(size)))
+            self.register_buffer(f"view{number}", torch.from_numpy(matrix), persistent=False)
 
     def faces(self, faces: Tensor, number: int) -> Tensor:
         """Return the faces (B, 3, s, s) that a network sees of crops (B, 3, S, S)."""
         matrix: Tensor = getattr(self, f"view{number}")
-        return matrix @ faces @ matrix.T
+        part = faces[..., self.seen[number], self.seen[number]]
+        return part if self.as_it_is[number] else matrix @ part @ matrix.T
 
     def forward_features(self, faces: Tensor) -> Tensor:
         """Return the features of all networks (B, D), one behind the other, for crops."""

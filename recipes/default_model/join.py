@@ -1,7 +1,8 @@
 """Make one checkpoint of several: `python -m recipes.default_model.join A.safetensors B.ckpt`.
 
-The widest margin is that of the crop; each network sees the part of it that it was trained on,
-see `deepfake.models.views.ViewEnsemble`. What is written is not calibrated.
+`default.safetensors:0` is the first network of a checkpoint that was made so. The widest margin is
+that of the crop; each network sees the part of it that it was trained on, see
+`deepfake.models.views.ViewEnsemble`. What is written is not calibrated.
 """
 
 import argparse
@@ -20,6 +21,29 @@ if TYPE_CHECKING:
 
 NETWORK = "deepfake.models.views.ViewEnsemble"
 HALF_FROM_AXES = 2  # as in deepfake.checkpoints.export, which imports torch
+
+
+def member(name: str) -> "tuple[nn.Module, Settings]":
+    """Return a checkpoint's network and settings; with `:N` at the end, its N-th network's.
+
+    Raises:
+        CheckpointError: The checkpoint cannot be read.
+    """
+    path, _, number = name.partition(":")
+    network, settings = load_network(Path(path))
+    if not number:
+        return network, settings
+    place, spec = int(number), settings.network
+    assert spec is not None
+    view = spec["init_args"]["views"][place]
+    margin = ((1 + 2 * settings.preprocess.margin) * view - 1) / 2
+    own = replace(
+        settings,
+        network=spec["init_args"]["networks"][place],
+        recipe=replace(settings.recipe, image_size=spec["init_args"]["sizes"][place]),
+        preprocess=replace(settings.preprocess, margin=round(margin, 2)),
+    )
+    return network.networks[place], own  # type: ignore[index, return-value]
 
 
 def joined(
@@ -44,6 +68,7 @@ def joined(
     views = [whole / max(wholes) for whole in wholes]
     sizes = [recipe.image_size for recipe in recipes]
     side = 2 * round(max(size / view for size, view in zip(sizes, views, strict=True)) / 2)
+    views = [2 * round(side * view / 2) / side for view in views]  # whole pixels at both edges
     widest = members[wholes.index(max(wholes))][1]
     states = {}
     for number, (network, _) in enumerate(members):
@@ -69,7 +94,7 @@ def joined(
 def main() -> None:
     """Write the checkpoint."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("checkpoints", type=Path, nargs="+")
+    parser.add_argument("checkpoints", nargs="+")
     parser.add_argument("--temperatures", type=float, nargs="+", required=True)
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
@@ -77,7 +102,7 @@ def main() -> None:
 
     from recipes.default_model.finish import NOTE
 
-    members = [load_network(path) for path in given.checkpoints]
+    members = [member(name) for name in given.checkpoints]
     given.out.parent.mkdir(parents=True, exist_ok=True)
     torch.save(joined(members, given.temperatures, NOTE), given.out)
 

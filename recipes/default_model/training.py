@@ -21,11 +21,11 @@ from torch.nn import functional as F
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 
-from deepfake.checkpoints.loading import load_network
 from deepfake.models.multi_stage import MultiStageClassifier
 from deepfake.training.precision import fast_precision
 from recipes.default_model.draws import MAP, MARGIN, Draws, Numbers, collate
 from recipes.default_model.gather import gather
+from recipes.default_model.join import member
 
 logger = logging.getLogger(__name__)
 
@@ -122,11 +122,11 @@ class Log(Callback):
             lines.write(json.dumps(row) + "\n")
 
 
-def started(checkpoint: Path | None) -> nn.Module:
+def started(checkpoint: str | None) -> nn.Module:
     """Return the network of a checkpoint, or a new one on ImageNet weights; all of it learns."""
     if checkpoint is None:
         return MultiStageClassifier(pretrained=True)
-    network, _ = load_network(checkpoint)
+    network, _ = member(checkpoint)
     return network.requires_grad_(requires_grad=True).train()
 
 
@@ -137,7 +137,7 @@ def main() -> None:
     add("--material", type=Path, default=Path("data/default_model"))
     add("--dfdc", type=Path, default=Path("data/more/dfdc"))
     add("--out", type=Path, required=True)
-    add("--start-from", type=Path, help="checkpoint of this project, to go on from")
+    add("--start-from", help="checkpoint to go on from; default.safetensors:1 is a part of one")
     add("--image-size", type=int, default=224)
     add("--pairs", type=int, default=16, help="a batch")
     add("--steps", type=int, default=16_000, help="at which the rate begins to fall")

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from deepfake.checkpoints.loading import load
+from deepfake.checkpoints.loading import DEFAULT_WEIGHTS, load, load_network
 from deepfake.data.fakes.hulls import dense_from_five
 from recipes.default_model import finish, training
 from recipes.default_model.damage import damaged
 from recipes.default_model.draws import MAP, MARGIN, SHARES, Draws, Kind, changed_places, framed
 from recipes.default_model.gather import gather
+from recipes.default_model.join import joined, member
 from recipes.default_model.split import by_group, by_looks
 from recipes.default_model.store import FaceStore, StoredFace, StoreWriter
 from recipes.default_model.validation import cut, made, measure
@@ -188,3 +189,17 @@ def test_a_store_gives_back_what_it_was_given(material: Path) -> None:
     np.testing.assert_array_equal(store.image(3), drawn(3))
     assert store.name[3] == "3.jpg"
     assert store.points.shape == (8, 68, 2)
+
+
+def test_networks_are_joined_and_taken_apart_again() -> None:
+    parts = [member(f"{DEFAULT_WEIGHTS}:{number}") for number in (0, 1)]
+    margins = [settings.preprocess.margin for _, settings in parts]
+    assert margins == [0.3, 0.12]
+    content = joined(parts, [1.5, 2.0], "a note")
+    settings = content["deepfake"]
+    arguments = settings["network"]["init_args"]
+    assert settings["recipe"]["image_size"] == arguments["image_size"] == 248
+    assert [round(248 * view) for view in arguments["views"]] == [248, 192]
+    whole, _ = load_network(DEFAULT_WEIGHTS)
+    for name, tensor in whole.state_dict().items():
+        assert torch.equal(content["state_dict"][f"network.{name}"], tensor), name

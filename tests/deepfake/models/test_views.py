@@ -60,6 +60,13 @@ def test_a_view_sees_nothing_of_the_edge(network: ViewEnsemble) -> None:
     assert not torch.equal(network.faces(faces, 0), network.faces(other, 0))
 
 
+def test_a_view_of_the_network_s_own_size_is_cut_out() -> None:
+    member = MultiStageClassifier(SMALL)
+    network = ViewEnsemble([member], [0.75], [72], [1.0], image_size=96)
+    faces = torch.rand(1, 3, 96, 96)
+    assert torch.equal(network.faces(faces, 0), faces[..., 12:84, 12:84])
+
+
 def test_what_does_not_fit_together_is_refused() -> None:
     with pytest.raises(ValueError, match="2 networks need as many views"):
         ViewEnsemble([nn.Identity(), nn.Identity()], [1.0], [64, 64], [1.0, 1.0])
