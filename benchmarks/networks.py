@@ -36,12 +36,14 @@ from deepfake.models.multi_stage import MultiStageClassifier
 from deepfake.models.tall import TALL
 from deepfake.models.timm_classifier import TimmClassifier
 from deepfake.models.ucf import UCF
+from deepfake.models.views import ViewEnsemble
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "networks.md"
 CLASSES = (
     AdapterClassifier, AttentionPooling, CMT, CViT, ConViT, CrossEfficientViT, EfficientNet,
     EfficientNetAutoAttB4, EfficientViT, F3Net, FrameTransformer, GenConViTED, Meso4,
     MesoInception4, MSEffViT, MultiStageClassifier, SPSL, TALL, TimmClassifier, UCF,
+    ViewEnsemble,
 )  # fmt: skip
 CLIPS = (AttentionPooling, FrameTransformer, TALL)  # these take clips
 CLIP_FRAMES = 8

@@ -11,6 +11,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from deepfake.data.shards.read import Shards
+from preprocessing.crops.cropping import alignment
+from preprocessing.crops.manifest import read_options
 from preprocessing.errors import ManifestError, VideoError
 from preprocessing.types import Image
 from preprocessing.video.images import decode_image
@@ -69,7 +71,6 @@ class FaceTable:
         source = pc.index_in(manifest["source"].combine_chunks(), videos.dictionary)
         corners = _matrix(manifest["box"], 2)
         regions = _matrix(manifest["crop_box"], 2)
-        sides = np.maximum(regions[:, 1] - regions[:, 0], 1)
         points = _matrix(manifest["landmarks"], 5)
         return cls(
             folder=folder,
@@ -79,7 +80,7 @@ class FaceTable:
             time_s=manifest["time_s"].to_numpy().astype(np.float32),
             label=manifest["label"].fill_null(UNLABELLED).to_numpy().astype(np.int8),
             centre=corners.mean(axis=1),
-            landmarks=(points - regions[:, :1]) / sides[:, None],
+            landmarks=_placed(folder, points, regions),
             source=source.fill_null(-1).to_numpy().astype(np.int64),
             dataset=datasets.indices.to_numpy().astype(np.int32),
             person=np.where(known.to_numpy(zero_copy_only=False), person, -1),
@@ -148,3 +149,16 @@ class FaceTable:
 def _matrix(column: pa.ChunkedArray, points: int) -> NDArray[np.float32]:
     flat = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
     return np.asarray(flat, dtype=np.float32).reshape(-1, points, 2)
+
+
+def _placed(
+    folder: Path, points: NDArray[np.float32], regions: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Return landmarks (N, 5, 2) as fractions of their crops' sides, as the folder's are cut."""
+    options = read_options(folder)
+    if options.crop == "aligned":
+        turns = [alignment(face, 1, options.margin) for face in points]
+        placed = [face @ m[:, :2].T + m[:, 2] for face, m in zip(points, turns, strict=True)]
+        return np.array(placed, dtype=np.float32).reshape(points.shape)
+    sides = np.maximum(regions[:, 1] - regions[:, 0], 1)
+    return np.asarray((points - regions[:, :1]) / sides[:, None], dtype=np.float32)

@@ -65,7 +65,11 @@ def roc(labels: ArrayLike, scores: ArrayLike) -> Roc:
 def auroc(labels: ArrayLike, scores: ArrayLike) -> float:
     """Return the area under the ROC curve, ties counted one half."""
     curve = roc(labels, scores)
-    return float(np.trapezoid(curve.tpr, curve.fpr))
+    return _area(curve.fpr, curve.tpr)
+
+
+def _area(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+    return float((np.diff(x) * (y[1:] + y[:-1])).sum() / 2)
 
 
 def partial_auroc(labels: ArrayLike, scores: ArrayLike, *, max_fpr: float = 0.1) -> float:
@@ -79,7 +83,7 @@ def partial_auroc(labels: ArrayLike, scores: ArrayLike, *, max_fpr: float = 0.1)
     inside = curve.fpr <= max_fpr
     end = float(np.interp(max_fpr, curve.fpr, curve.tpr)) if not inside.all() else 1.0
     fpr, tpr = np.append(curve.fpr[inside], max_fpr), np.append(curve.tpr[inside], end)
-    area = float(np.trapezoid(tpr, fpr))
+    area = _area(fpr, tpr)
     least, most = max_fpr**2 / 2, max_fpr
     return 0.5 * (1 + (area - least) / (most - least))
 

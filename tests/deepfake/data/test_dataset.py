@@ -1,3 +1,5 @@
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,8 @@ from deepfake.data.table import FaceTable
 from deepfake.data.transforms import make_augmentation
 from deepfake.errors import DeepfakeError
 from deepfake.recipe import InputRecipe
-from preprocessing.crops.manifest import read_table
+from preprocessing.crops.cropping import TEMPLATE
+from preprocessing.crops.manifest import OPTIONS, read_table
 
 RECIPE = InputRecipe(image_size=48)
 
@@ -44,6 +47,20 @@ def test_columns_say_what_the_manifest_says(drawn_faces: Path) -> None:
     part = table.take(table.label == 1)
     assert len(part) == 18
     assert part.path[0].as_py().startswith("crops/fake")
+
+
+def test_landmarks_of_aligned_crops_lie_where_faces_were_turned_to(
+    drawn_faces: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "aligned"
+    shutil.copytree(drawn_faces, folder)
+    options = json.loads((folder / OPTIONS).read_text(encoding="utf-8"))
+    (folder / OPTIONS).write_text(json.dumps({**options, "crop": "aligned"}), encoding="utf-8")
+    table = FaceTable.from_manifest(folder, read_table(folder))
+    wanted = (TEMPLATE + options["margin"]) / (1 + 2 * options["margin"])
+    np.testing.assert_allclose(table.landmarks[0], wanted, atol=0.06)
+    straight = FaceTable.from_manifest(drawn_faces, read_table(drawn_faces)).landmarks[0]
+    assert np.abs(straight - wanted).max() > np.abs(table.landmarks[0] - wanted).max()
 
 
 def test_landmarks_are_in_pixels_of_the_crop(drawn_faces: Path) -> None:
