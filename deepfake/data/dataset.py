@@ -168,7 +168,8 @@ class FacePairs(Dataset[list[Sample]]):
         kind = self.kinds[rng.choice(len(self.kinds), p=self.chances)]
         if kind == "videos":
             index = int(rng.integers(len(self.pairs))) if len(self.reals) else index
-            return self._read_pair(*self.pairs[index], index, rng)
+            real, fake = self.pairs[index]
+            return self._read_pair(real, fake, index, rng)
         if kind == "unpaired":
             fake = self.unpaired[rng.integers(len(self.unpaired))]
             return self._read_pair(self.reals[index], fake, index, rng)

@@ -65,12 +65,14 @@ def split_heads(tokens: Tensor, heads: int) -> Tensor:
 
 def join_heads(mixed: Tensor) -> Tensor:
     """Return (B, heads, N, D / heads) as tokens (B, N, D)."""
-    return mixed.transpose(1, 2).flatten(2)
+    tokens: Tensor = mixed.transpose(1, 2).flatten(2)
+    return tokens
 
 
 def attention_scores(query: Tensor, key: Tensor) -> Tensor:
     """Return how alike queries and keys are (B, heads, N, M), scaled but not yet normalised."""
-    return query @ key.mT * query.shape[-1] ** -0.5
+    scores: Tensor = query @ key.mT * query.shape[-1] ** -0.5
+    return scores
 
 
 def recorded(layers: Iterable[nn.Module], run: Callable[[], object]) -> list[Tensor]:

@@ -74,7 +74,7 @@ class ClipNetwork(Network):
                 f"to the number of faces a clip{', or the frames of the network' if most else ''}"
             )
         features: Tensor = self.encoder.forward_features(faces.flatten(0, 1))
-        return features.unflatten(0, (faces.shape[0], faces.shape[1]))
+        return features.reshape(faces.shape[0], faces.shape[1], -1)
 
     def forward_features(self, faces: Tensor, padding: Tensor | None = None) -> Tensor:
         """Return features (B, D) of clips; arguments as of `forward`."""

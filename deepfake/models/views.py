@@ -45,8 +45,8 @@ class ViewEnsemble(Network):
             )
         self.networks = nn.ModuleList(networks)
         self.temperatures = list(temperatures)
-        self.num_features = sum(int(network.num_features) for network in networks)  # type: ignore[arg-type]
         self.widths = [int(network.num_features) for network in networks]  # type: ignore[arg-type]
+        self.num_features = sum(self.widths)
         self.seen: list[slice] = []
         self.as_it_is: list[bool] = []  # whether the part seen is taken pixel by pixel
         for number, (view, size) in enumerate(zip(views, sizes, strict=True)):
@@ -73,7 +73,7 @@ class ViewEnsemble(Network):
 
     def forward_head(self, features: Tensor) -> Tensor:
         """Return logits (B,) of features (B, D)."""
-        parts = features.split(self.widths, dim=1)
+        parts = torch.split(features, self.widths, dim=1)
         logits = [
             network.forward_head(part) / temperature  # type: ignore[operator]
             for network, part, temperature in zip(

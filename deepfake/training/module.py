@@ -213,7 +213,7 @@ class FakeClassifier(LightningModule):
 
     @staticmethod
     def _collect(metrics: VideoMetrics, batch: FaceBatch, logits: Tensor) -> None:
-        metrics.update(logits, *(batch[name] for name in ("label", "video", "track", "index")))
+        metrics.update(logits, batch["label"], batch["video"], batch["track"], batch["index"])
 
     def on_validation_epoch_end(self) -> None:
         """Log the measures of the validation videos, and fit the calibration on them."""

@@ -132,8 +132,8 @@ def cheapest(cost: NDArray[np.float64]) -> list[tuple[int, int]]:
     Args:
         cost: (rows, columns), both at least 1.
     """
-    piles = [np.ones((count, 1), np.float32) for count in cost.shape]
-    flow = cv2.EMD(*piles, cv2.DIST_USER, cost.astype(np.float32))[2]
+    first, second = (np.ones((count, 1), np.float32) for count in cost.shape)
+    flow = cv2.EMD(first, second, cv2.DIST_USER, cost.astype(np.float32))[2]
     return [(int(row), int(column)) for row, column in np.argwhere(flow > 0.5)]
 
 

@@ -37,7 +37,7 @@ class PairClassifier(LightningModule):
     """Trains a network on pairs, with the place of the change as a second target.
 
     Args:
-        network: Gives logits; and a map, if it has `localise` as `MultiStageClassifier` has.
+        network: Gives logits; and a map, if it is a `MultiStageClassifier`.
         rate: Learning rate between warm-up and cool-down.
         warmup: Steps until the rate is reached.
         start, cooldown: Step at which the rate begins to fall, and steps until it is 0.
@@ -67,13 +67,13 @@ class PairClassifier(LightningModule):
         from deepfake.training.depthwise import quick_depthwise
 
         faces = faces.contiguous(memory_format=torch.channels_last)
-        where = torch.zeros(())
+        where, network = torch.zeros(()), self.network
         with quick_depthwise():
-            if hasattr(self.network, "localise"):
-                logits, places = self.network.localise(faces, MAP)
+            if isinstance(network, MultiStageClassifier):
+                logits, places = network.localise(faces, MAP)
                 where = F.binary_cross_entropy_with_logits(places.float(), batch["map"])
             else:
-                logits = self.network(faces)
+                logits = network(faces)
         logits, label = logits.float(), batch["label"]
         target = label * (1 - 2 * self.smoothing) + self.smoothing
         loss = F.binary_cross_entropy_with_logits(logits, target)

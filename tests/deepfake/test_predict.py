@@ -168,7 +168,7 @@ def spliced(folder: Path, clips: Path, minutes: int) -> Path:
     for name, seconds in (("real", 30), ("fake", 3)):
         with av.open(str(clips / sources[name])) as given:
             images = [
-                frame.to_ndarray(format="rgb24", width=360, height=288)
+                np.asarray(frame.to_ndarray(format="rgb24", width=360, height=288), np.uint8)
                 for frame in given.decode(video=0)
                 if (frame.time or 0) < seconds
             ]
@@ -181,11 +181,11 @@ def spliced(folder: Path, clips: Path, minutes: int) -> Path:
             with av.open(str(parts[name])) as given:
                 video = given.streams.video[0]
                 for packet in given.demux(video):
-                    if packet.size:
+                    if packet.pts is not None and packet.dts is not None:
                         packet.pts, packet.dts = packet.pts + at, packet.dts + at
                         packet.stream = stream
                         out.mux(packet)
-                at += video.duration
+                at += video.duration or 0
     return path
 
 

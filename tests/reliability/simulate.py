@@ -18,7 +18,8 @@ from scipy import stats
 from deepfake.calibration import fit
 from deepfake.evaluation.delong import delong_test, grouped_auroc_interval
 
-Labels, Scores = NDArray[np.int64], NDArray[np.float64]
+Labels = NDArray[np.int64]
+Scores = NDArray[np.float64]
 
 # People, videos of each, the share of variance that belongs to the person.
 PEOPLE = ((20, 1, 0.0), (40, 1, 0.0), (100, 1, 0.0), (6, 6, 0.5), (10, 6, 0.5), (10, 6, 0.9))

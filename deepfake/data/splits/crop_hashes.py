@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import cv2
@@ -52,13 +53,13 @@ def crop_hashes(rows: Sequence[FaceCrop], folder: Path) -> dict[str, Hashes]:
 
 
 def _state(rows: Sequence[FaceCrop], folder: Path) -> str:
-    digest = hashlib.blake2b(VERSION, digest_size=16)
+    digest: Any = hashlib.blake2b(VERSION, digest_size=16)
     if (folder / MANIFEST).is_file():
         with (folder / MANIFEST).open("rb") as file:
             digest = hashlib.file_digest(file, digest.copy)
     for row in rows:
         digest.update(row.path.encode() + b"\0")
-    return digest.hexdigest()
+    return str(digest.hexdigest())
 
 
 def _grey(data: bytes) -> Image | None:

@@ -60,11 +60,13 @@ def alike_people(
 def _described(table: pa.Table, folder: Path) -> dict[str, NDArray[np.float64]]:
     """Return the mean description (128,) of each video of one person."""
     describe = recogniser()
+    if describe is None:
+        return {}
     rows = sample_rows(table, FACES)
     several = {row.video for row in rows if row.track != 0}
     alone = [row for row in rows if row.video not in several]
     found: dict[str, list[NDArray[np.float64]]] = {}
-    for row, image, points in read_crops(alone, folder, decode_image) if describe else ():
+    for row, image, points in read_crops(alone, folder, decode_image):
         vector = describe(image, points)
         if vector is not None:
             found.setdefault(row.video, []).append(vector)

@@ -94,7 +94,7 @@ def test_features_have_length_one_where_asked(faces: Tensor) -> None:
 
 def test_the_head_starts_near_zero() -> None:
     torch.manual_seed(0)
-    head = TimmClassifier("resnet50").head[1]
+    head = TimmClassifier("resnet50").get_submodule("head.1")
     assert isinstance(head, nn.Linear)
     assert head.weight.std().item() == pytest.approx(0.01, rel=0.1)
     assert head.bias.tolist() == [0.0]

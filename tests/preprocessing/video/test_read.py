@@ -1,6 +1,7 @@
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -280,7 +281,7 @@ def test_frames_of_vp8_that_are_never_shown_are_none(tmp_path: Path) -> None:
         for packet in list(given.demux(video=0)):
             if not packet.size:
                 continue
-            copies = [packet]
+            copies: list[Any] = [packet]
             if packet.pts == 400:
                 aside = av.Packet(bytes([bytes(packet)[0] & ~0x10]) + bytes(packet)[1:])
                 aside.pts = aside.dts = 390
