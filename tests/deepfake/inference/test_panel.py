@@ -155,7 +155,7 @@ def test_predict_takes_several_checkpoints(
     given = ["--checkpoint", str(checkpoint), "--checkpoint", str(second)]
     assert main([clip, *given, "--json", str(out), "--report", str(pages)]) == 0
     verdicts = json.loads(out.read_text())
-    schema = Path(deepfake.__file__).with_name("verdict.schema.json")
+    schema = Path(deepfake.__file__).parent / "report" / "verdict.schema.json"
     jsonschema.validate(verdicts[0], json.loads(schema.read_text()))
     assert [row["method"] for row in verdicts[0]["methods"]] == [str(checkpoint), str(second)]
     assert str(second) in capsys.readouterr().out

@@ -16,7 +16,7 @@ from jsonschema import Draft202012Validator
 import deepfake
 from deepfake.predict import main
 
-SCHEMA = json.loads((Path(deepfake.__file__).parent / "verdict.schema.json").read_text())
+SCHEMA = json.loads((Path(deepfake.__file__).parent / "report" / "verdict.schema.json").read_text())
 
 
 @pytest.fixture

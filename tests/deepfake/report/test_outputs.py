@@ -23,7 +23,7 @@ from preprocessing.types import Detection, Image, PreprocessOptions
 
 Maker = Callable[..., Path]
 Numbered = Callable[..., list[Image]]
-SCHEMA = json.loads((Path(deepfake.__file__).parent / "verdict.schema.json").read_text())
+SCHEMA = json.loads((Path(deepfake.__file__).parent / "report" / "verdict.schema.json").read_text())
 
 
 class CountingScorer:
