@@ -118,3 +118,8 @@ def test_help_imports_nothing_heavy(verb: str) -> None:
     printed = run(code)
     assert printed.startswith("usage: ")
     assert printed.strip().endswith("set()")
+
+
+def test_the_root_stays_small() -> None:
+    files = [path.name for path in (ROOT / "deepfake").iterdir() if path.is_file()]
+    assert len(files) <= 22, sorted(files)
