@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from deepfake.data.shards.read import Shards
 from preprocessing.crops.cropping import alignment
-from preprocessing.crops.manifest import read_options
+from preprocessing.crops.manifest import OPTIONS, read_options
 from preprocessing.errors import ManifestError, VideoError
-from preprocessing.types import Image
+from preprocessing.types import Image, PreprocessOptions
 from preprocessing.video.images import decode_image
 
 UNLABELLED = -1
@@ -155,7 +155,7 @@ def _placed(
     folder: Path, points: NDArray[np.float32], regions: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """Return landmarks (N, 5, 2) as fractions of their crops' sides, as the folder's are cut."""
-    options = read_options(folder)
+    options = read_options(folder) if (folder / OPTIONS).is_file() else PreprocessOptions()
     if options.crop == "aligned":
         turns = [alignment(face, 1, options.margin) for face in points]
         placed = [face @ m[:, :2].T + m[:, 2] for face, m in zip(points, turns, strict=True)]

@@ -25,7 +25,7 @@ FILES = ("default.onnx", "default.safetensors", "default.json", "config.yaml", "
 
 def test_the_files_are_there_and_small() -> None:
     sizes = {name: (WEIGHTS / name).stat().st_size for name in FILES}
-    assert sum(sizes.values()) < 15e6, sizes
+    assert sum(sizes.values()) < 25e6, sizes
     listed = {line.split()[1] for line in (WEIGHTS / "SHA256").read_text().splitlines()}
     assert listed == set(FILES) - {"SHA256"}
 

@@ -23,7 +23,7 @@ def test_a_missing_package_is_one_line(verb: str) -> None:
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert "has no module" in line
-    assert ".venv/bin/deepfake" in line
+    assert ".venv" in line
 
 
 @pytest.mark.parametrize(
@@ -88,6 +88,8 @@ def test_errors_to_catch_are_in_the_package() -> None:
     import deepfake
     from deepfake import errors
 
-    for name in errors.__all__:
+    kinds = [name for name in errors.__all__ if isinstance(getattr(errors, name), type)]
+    assert "DeepfakeError" in kinds
+    for name in kinds:
         assert getattr(deepfake, name) is getattr(errors, name)
         assert name in deepfake.__all__

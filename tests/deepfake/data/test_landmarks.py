@@ -46,5 +46,5 @@ def test_missing_extra_says_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, "dlib", None)
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    with pytest.raises(DeepfakeError, match=r"deepfake\[landmarks\]"):
+    with pytest.raises(DeepfakeError, match=r"\.\[landmarks\]"):
         find_landmarks(drawn_faces)

@@ -27,6 +27,7 @@ def test_bfloat16_only_where_the_processor_has_it(
     assert fast_precision("mps") == "32-true"
     arguments = [
         "--model.network=deepfake.models.mesonet.Meso4",
+        "--data.recipe.image_size=256",
         "--trainer.accelerator=cpu",
         "--trainer.logger=false",
         f"--data.root={tmp_path}",
