@@ -37,8 +37,13 @@ def averaged(checkpoints: "Sequence[Mapping[str, Any]]") -> "dict[str, Tensor]":
             means[name] = first
             continue
         mean = torch.stack([state[name] for state in states]).mean(dim=0)
-        means[name] = mean.half().float() if mean.ndim >= HALF_FROM_AXES else mean
+        means[name] = rounded(mean)
     return means
+
+
+def rounded(tensor: "Tensor") -> "Tensor":
+    """Return a tensor as it is released: float16 rounds all but vectors."""
+    return tensor.half().float() if tensor.ndim >= HALF_FROM_AXES else tensor
 
 
 def settings(image_size: int) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from deepfake.checkpoints.loading import load_network
 from deepfake.checkpoints.settings import KEY
+from recipes.default_model.finish import NOTE, rounded
 
 if TYPE_CHECKING:
     from torch import nn
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from deepfake.checkpoints.settings import Settings
 
 NETWORK = "deepfake.models.views.ViewEnsemble"
-HALF_FROM_AXES = 2  # as in deepfake.checkpoints.export, which imports torch
 
 
 def member(name: str) -> "tuple[nn.Module, Settings]":
@@ -73,8 +73,7 @@ def joined(
     states = {}
     for number, (network, _) in enumerate(members):
         for name, tensor in network.state_dict().items():
-            rounded = tensor.half().float() if tensor.ndim >= HALF_FROM_AXES else tensor
-            states[f"network.networks.{number}.{name}"] = rounded
+            states[f"network.networks.{number}.{name}"] = rounded(tensor)
     specs = [settings.network for _, settings in members]
     arguments = {"networks": specs, "views": views, "sizes": sizes}
     arguments |= {"temperatures": list(temperatures), "image_size": side}
@@ -99,8 +98,6 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
     import torch
-
-    from recipes.default_model.finish import NOTE
 
     members = [member(name) for name in given.checkpoints]
     given.out.parent.mkdir(parents=True, exist_ok=True)

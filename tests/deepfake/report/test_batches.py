@@ -114,7 +114,13 @@ def test_killed_twice_and_resumed(checkpoint: Path, samples: Path, tmp_path: Pat
     command = [sys.executable, "-m", "deepfake.predict", str(folder), "--frames", "1"]
     command += ["--checkpoint", str(checkpoint), "--jsonl", str(stream)]
     for least, sign in ((3, signal.SIGKILL), (10, signal.SIGINT)):
-        run = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        run = subprocess.Popen(
+            command,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            # A shell starts what runs in the background deaf to SIGINT, and children inherit it.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
         while run.poll() is None and (
             not stream.exists() or stream.read_bytes().count(b"\n") < least
         ):
