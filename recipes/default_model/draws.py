@@ -1,7 +1,7 @@
 """What the default model is shown: a real face and a fake one of the same place, damaged alike."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -15,24 +15,28 @@ from torch.utils.data import Dataset, Sampler
 from deepfake.data.fakes.face_swap import FaceSwapBlend, shape_features
 from deepfake.data.fakes.self_blend import SelfBlend
 from preprocessing.types import Image
+from recipes.default_model.balance import balanced
 from recipes.default_model.damage import damaged, to_input
 from recipes.default_model.store import FaceStore, Points
 from recipes.default_model.tool_blend import RESYNTHESES, ToolBlend, resynthesise
 
-Kind = Literal["self", "swap", "tool", "tool_swap", "dfdc", "deepfacelive"]
+Kind = Literal["self", "swap", "tool", "tool_swap", "dfdc", "deepfacelive", "decoded"]
 SHARES: Mapping[Kind, float] = {
-    "self": 0.33,
+    "self": 0.30,
     "swap": 0.08,
-    "tool": 0.22,
+    "tool": 0.20,
     "tool_swap": 0.05,
-    "dfdc": 0.26,
-    "deepfacelive": 0.06,
+    "dfdc": 0.24,
+    "deepfacelive": 0.05,
+    "decoded": 0.08,
 }
 MARGIN = (0.0, 0.28)  # around the box's longer side, on each side
 WORK = (200, 288)  # longest side at which crops are blended, in pixels
 MAP = 14  # side of the map of where the face was changed
-ALIKE = 0.9  # of the pairs are damaged with the same draws
+ALIKE = 0.8  # of the pairs are damaged with the same draws
+BALANCED = 0.9  # of the pairs: softness tells nothing, see `recipes.default_model.balance`
 SOFT_REALS = 0.5  # of the tools' pairs: the real picture is resynthesised too, as a whole
+WHOLE = 0.5  # of the decoded faces are left in their decoded picture
 TRIES = 10
 
 
@@ -88,19 +92,19 @@ class Material:
         dfdc: Folder of DFDC's crops, whose fakes are read as they are drawn.
         fakes: Names of DFDC's fakes of each real crop.
         split: "train" or "val".
-        made: Faces as an autoencoder made them, by part: (N, S, S, 3), see `ToolBlend`.
     """
 
     stores: Mapping[str, FaceStore]
     dfdc: Path
     fakes: Mapping[str, Sequence[str]]
     split: str
-    made: Mapping[str, Path] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         rows: list[tuple[str, int]] = []
         domains: list[str] = []
         for part, store in self.stores.items():
+            if part == "decoded":  # the same faces again
+                continue
             usable = np.flatnonzero((store.split == self.split) & (store.label == 0))
             rows += [(part, int(row)) for row in usable]
             domains += [str(store.domain[row]) for row in usable]
@@ -121,11 +125,10 @@ class Material:
             for i, (p, r) in enumerate(rows)
             if p == "dfdc" and self.fakes.get(str(self.stores[p].name[r]))
         ]
-        self.twins = self._twins()
-        self._made: dict[str, NDArray[np.uint8]] = {}
+        self.twins, self.decoded = self._twins("pairs"), self._twins("decoded")
 
-    def _twins(self) -> list[tuple[int, int]]:
-        store = self.stores.get("pairs")
+    def _twins(self, part: str) -> list[tuple[int, int]]:
+        store = self.stores.get(part)
         if store is None:
             return []
         place = {str(name): i for i, name in enumerate(store.name)}
@@ -133,14 +136,6 @@ class Material:
             (place[str(store.original[row])], int(row))
             for row in np.flatnonzero((store.label == 1) & (store.split == self.split))
         ]
-
-    def network_made(self, part: str, row: int) -> Image | None:
-        """Return a face as an autoencoder made it, None where there is none."""
-        if part not in self.made:
-            return None
-        if part not in self._made:
-            self._made[part] = np.load(self.made[part], mmap_mode="r")
-        return np.asarray(self._made[part][row])
 
     def donor(self, index: int, rng: np.random.Generator) -> int:
         """Choose another person of like pose and tone among a random part of the faces."""
@@ -187,7 +182,11 @@ class Draws(Dataset[dict[str, Tensor]]):
         self.margin = margin
         self.seed = seed
         self.damage = damage
-        absent = {"dfdc": not material.with_fakes, "deepfacelive": not material.twins}
+        absent = {
+            "dfdc": not material.with_fakes,
+            "deepfacelive": not material.twins,
+            "decoded": not material.decoded,
+        }
         self.kinds = [k for k, share in shares.items() if share > 0 and not absent.get(k)]
         total = sum(shares[kind] for kind in self.kinds)
         self.chances = [shares[kind] / total for kind in self.kinds]
@@ -207,8 +206,11 @@ class Draws(Dataset[dict[str, Tensor]]):
         for _ in range(TRIES):
             drawn = kind or self.kinds[rng.choice(len(self.kinds), p=self.chances)]
             made = self._pair(drawn, rng)
-            if made is not None:
-                return made
+            if made is None:
+                continue
+            if rng.random() < BALANCED:
+                return Pair(*balanced(made.real, made.fake, rng), made.mask)
+            return made
         raise RuntimeError(f"no visible fake in {TRIES} tries")
 
     def sample(self, pair: Pair, rng: np.random.Generator) -> dict[str, Tensor]:
@@ -238,6 +240,8 @@ class Draws(Dataset[dict[str, Tensor]]):
         if kind == "deepfacelive":
             ours, theirs = material.twins[rng.integers(len(material.twins))]
             return self._aligned("pairs", ours, material.stores["pairs"].image(theirs), rng)
+        if kind == "decoded":
+            return self._decoded(rng)
         if kind == "dfdc":
             part, row = material.rows[material.with_fakes[rng.integers(len(material.with_fakes))]]
             names = material.fakes[str(material.stores[part].name[row])]
@@ -257,15 +261,29 @@ class Draws(Dataset[dict[str, Tensor]]):
         elif kind == "self":
             blended = self.self_blend(image, points, rng)
         else:
-            made = material.network_made(part, row)
-            blended = self.tool(image, points, rng, made=made, donor=donor)
+            blended = self.tool(image, points, rng, donor=donor)
         if blended is None:
             return None
         real = blended.real
         if kind in ("tool", "tool_swap") and rng.random() < SOFT_REALS:
             # Else softness itself would tell: what tells is that a face is unlike its surroundings.
-            real = resynthesise(real, RESYNTHESES[rng.integers(len(RESYNTHESES) - 1)], rng)
+            real = resynthesise(real, RESYNTHESES[rng.integers(len(RESYNTHESES))], rng)
         return Pair(real, blended.fake, blended.mask)
+
+    def _decoded(self, rng: np.random.Generator) -> Pair:
+        """Return a face and what a decoder drew of it: the whole picture, or the face alone."""
+        ours, theirs = self.material.decoded[rng.integers(len(self.material.decoded))]
+        store = self.material.stores["decoded"]
+        square, points = framed(
+            store.image(ours), store.box[ours], store.points[ours], self.margin, rng
+        )
+        work = int(rng.integers(*WORK))
+        real, placed = at_work(store.image(ours), square, points, work)
+        fake, _ = at_work(store.image(theirs), square, points, work)
+        if rng.random() < WHOLE:
+            return Pair(real, fake, np.ones(real.shape[:2], np.float32))
+        blended = self.tool.put_back(real, fake, placed, rng)
+        return Pair(blended.real, blended.fake, blended.mask)
 
     def _read(
         self, part: str, row: int, work: int, rng: np.random.Generator

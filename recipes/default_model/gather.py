@@ -10,7 +10,7 @@ import numpy as np
 from recipes.default_model.draws import Material
 from recipes.default_model.store import INDEX, FaceStore
 
-PARTS = ("photographs", "faces", "videos", "pairs", "dfdc")
+PARTS = ("photographs", "faces", "videos", "pairs", "dfdc", "decoded")
 
 
 def gather(folder: Path, dfdc: Path, split: str, domains: Sequence[str] | None = None) -> Material:
@@ -31,5 +31,4 @@ def gather(folder: Path, dfdc: Path, split: str, domains: Sequence[str] | None =
         for row in csv.DictReader(lines):
             if row["label"] == "fake":
                 fakes[row["original"]].append(row["name"])
-    made = {p: folder / p / "made.npy" for p in stores if (folder / p / "made.npy").is_file()}
-    return Material(stores, dfdc, fakes, split, made)
+    return Material(stores, dfdc, fakes, split)

@@ -17,15 +17,8 @@ from preprocessing.types import Image
 Paste = Literal["square", "box", "hull", "inner", "oval"]
 PASTES: tuple[Paste, ...] = ("square", "box", "hull", "inner", "oval")
 PASTE_CHANCES = (0.25, 0.15, 0.3, 0.15, 0.15)
-Resynthesis = Literal["resample", "smooth", "denoise", "median", "restore", "network"]
-RESYNTHESES: tuple[Resynthesis, ...] = (
-    "resample",
-    "smooth",
-    "denoise",
-    "median",
-    "restore",
-    "network",
-)
+Resynthesis = Literal["resample", "smooth", "denoise", "median", "restore"]
+RESYNTHESES: tuple[Resynthesis, ...] = ("resample", "smooth", "denoise", "median", "restore")
 FRAMINGS = (0.0, 0.12, 0.35)  # margins around ArcFace's square: ArcFace, DeepFaceLab, FFHQ
 INTERPOLATIONS = (cv2.INTER_LINEAR, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_AREA)
 
@@ -38,8 +31,8 @@ class ToolBlend:
     face by five points to a square of 112 to 512 pixels, synthesise that square, at times restore
     it with a face enhancer, match its colours, and warp it back under a mask: an eroded and blurred
     square, a feathered box, a hull of landmarks. What the generator itself leaves is imitated by
-    resampling, smoothing, denoising, a median, sharpening after denoising, or a small autoencoder's
-    output, and by a slight bend, since no swapper keeps a face's shape.
+    resampling, smoothing, denoising, a median or sharpening after denoising, and by a slight bend,
+    since no swapper keeps a face's shape.
 
     Args:
         resolution: Least and largest side of the synthesised square, over the side that the square
@@ -60,7 +53,6 @@ class ToolBlend:
         points: Points,
         rng: np.random.Generator,
         *,
-        made: Image | None = None,
         donor: tuple[Image, Points] | None = None,
     ) -> Blend | None:
         """Return the real face, the fake and its mask; None where every try changed too little.
@@ -69,12 +61,10 @@ class ToolBlend:
             image: Real crop (H, W, 3), RGB.
             points: Five or 68 landmarks, in pixels of the crop.
             rng: Draws everything random.
-            made: The face as a network made it, aligned to ArcFace's square with the margin
-                `FRAMINGS[1]` (S, S, 3); used by "network".
             donor: Another person's crop with its landmarks, whose face is put in instead.
         """
         for _ in range(self.attempts):
-            found = self._try(image, points, rng, made, donor)
+            found = self._try(image, points, rng, donor)
             if found.change >= self.min_change:
                 return found
         return None
@@ -84,24 +74,18 @@ class ToolBlend:
         image: Image,
         points: Points,
         rng: np.random.Generator,
-        made: Image | None,
         donor: tuple[Image, Points] | None,
     ) -> Blend:
         five = five_points(points)
-        kinds = RESYNTHESES if made is not None and donor is None else RESYNTHESES[:-1]
-        kind = kinds[rng.integers(len(kinds))]
-        margin = FRAMINGS[1] if kind == "network" else float(rng.choice(FRAMINGS))
+        kind = RESYNTHESES[rng.integers(len(RESYNTHESES))]
+        margin = float(rng.choice(FRAMINGS))
         unit = aligning(five, margin)  # to a square of side 1
         across = 1 / float(np.hypot(unit[0, 0], unit[0, 1]))  # the square's side in the picture
         low, high = (np.log(value) for value in self.resolution)
         side = int(np.clip(across * np.exp(rng.uniform(low, high)), 40, 320))
         matrix = unit * side
-        if kind == "network" and made is not None:
-            face = np.asarray(cv2.resize(made, (side, side)), dtype=np.uint8)
-        else:
-            source, there = (image, matrix) if donor is None else _donor(donor, margin, side)
-            face = _warp(source, there, side, rng)
-            face = resynthesise(face, kind, rng)
+        source, there = (image, matrix) if donor is None else _donor(donor, margin, side)
+        face = resynthesise(_warp(source, there, side, rng), kind, rng)
         if rng.random() < 0.5:
             face = bent(face, self.bend * rng.uniform(0.3, 1.0), rng)
         if kind != "restore" and rng.random() < 0.3:
@@ -113,6 +97,21 @@ class ToolBlend:
         placed = np.asarray(points @ matrix[:, :2].T + matrix[:, 2], dtype=np.float32)
         mask = paste_mask(paste, shape, placed, rng)
         return self._paste(image, face, mask, matrix, rng, swap=donor is not None)
+
+    def put_back(
+        self, image: Image, made: Image, points: Points, rng: np.random.Generator
+    ) -> Blend:
+        """Put a face that was made elsewhere into its picture, at its place (both H, W, 3)."""
+        unit = aligning(five_points(points), float(rng.choice(FRAMINGS)))
+        side = 160
+        matrix = unit * side
+        placed = np.asarray(points @ matrix[:, :2].T + matrix[:, 2], dtype=np.float32)
+        paste = PASTES[rng.choice(len(PASTES), p=PASTE_CHANCES)]
+        mask = paste_mask(paste, (side, side), placed, rng)
+        back = np.asarray(cv2.invertAffineTransform(matrix))
+        size = (image.shape[1], image.shape[0])
+        inside = cv2.warpAffine(mask, back, size, flags=cv2.INTER_LINEAR) * true_pixels(image)
+        return blend(made, image, np.asarray(inside, np.float32))
 
     @staticmethod
     def _paste(
@@ -170,11 +169,9 @@ def resynthesise(face: Image, kind: Resynthesis, rng: np.random.Generator) -> Im
         made = cv2.GaussianBlur(face, (0, 0), float(rng.uniform(0.5, 1.6)))
     elif kind == "median":
         made = cv2.medianBlur(face, int(rng.choice((3, 3, 5))))
-    elif kind in ("denoise", "restore"):
+    else:
         strength = float(rng.uniform(12, 45))
         made = cv2.bilateralFilter(face, 5, strength, float(rng.uniform(1.5, 4)))
-    else:
-        return face
     plain = np.asarray(made, dtype=np.uint8)
     return sharpened(plain, rng) if kind == "restore" else plain
 
