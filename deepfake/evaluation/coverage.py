@@ -9,6 +9,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from deepfake.aggregation import Aggregator, WorstPerson
 from deepfake.evaluation.measures import auroc
 from deepfake.evaluation.scores import ScoredVideo, Scores
@@ -22,8 +24,9 @@ class Coverage:
     scored: int  # labelled videos with a score
     unscored: int  # labelled videos without one
     left_out: float  # as if the others were not there
-    as_real: float  # they are all called real, below every score
-    as_fake: float  # they are all called fake, above every score
+    as_real: float  # they score 0
+    as_fake: float  # they score 1
+    as_half: float  # they score 0.5, which says little where scores lie on one side of it
     as_chance: float  # each is as often above as below any other
     least: float  # each is wrong: fakes below and reals above all scores
     most: float  # each is right
@@ -38,26 +41,29 @@ class Coverage:
 def coverage(videos: Sequence[ScoredVideo], *, rule: Aggregator | None = None) -> Coverage:
     """Return the AUROCs of videos of one checkpoint and data set."""
     judged = judge(videos, rule=rule or WorstPerson())
-    reals, fakes = (int((judged.labels == k).sum()) for k in (0, 1))
-    lost_reals = sum(video.label == 0 for video in videos) - reals
-    lost_fakes = sum(video.label == 1 for video in videos) - fakes
-    pairs = (fakes + lost_fakes) * (reals + lost_reals)
-    area = auroc(judged.labels, judged.raw)
-    won = 0.0 if math.isnan(area) else area * fakes * reals
-    half = lost_fakes * lost_reals / 2
-
-    def of(more: float) -> float:
-        return (won + more) / pairs if pairs else math.nan
-
+    every, seen = (
+        np.bincount(np.asarray(labels, dtype=np.int64), minlength=2)
+        for labels in ([v.label for v in videos if v.label is not None], judged.labels)
+    )
+    others = np.repeat([0, 1], every - seen)
+    labels = np.append(judged.labels, others)
+    given = judged.raw.round(15)  # through logits, 0 comes back as 1e-16
+    real, fake, half = (
+        auroc(labels, np.append(given, np.full(others.size, score))) for score in (0, 1, 0.5)
+    )
+    area, pairs = auroc(judged.labels, judged.raw), int(every.prod())
+    known = int(seen.prod()) / pairs if pairs else math.nan  # share of the pairs
+    least = area * known if seen.all() else 0 * known
     return Coverage(
         scored=judged.labels.size,
         unscored=judged.unscored,
         left_out=area,
-        as_real=of(fakes * lost_reals + half),
-        as_fake=of(lost_fakes * reals + half),
-        as_chance=of((pairs - fakes * reals) / 2),
-        least=of(0.0),
-        most=of(pairs - fakes * reals),
+        as_real=real,
+        as_fake=fake,
+        as_half=half,
+        as_chance=least + (1 - known) / 2,
+        least=least,
+        most=least + 1 - known,
     )
 
 

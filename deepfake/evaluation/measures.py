@@ -164,7 +164,7 @@ def aurc(labels: ArrayLike, scores: ArrayLike, *, threshold: float = 0.5) -> flo
     if not y.size:
         return NAN
     side = np.where(s >= threshold, 1 - threshold, threshold)
-    sure = np.abs(s - threshold) / np.where(side > 0, side, 1.0)
+    sure = (np.abs(s - threshold) / np.where(side > 0, side, 1.0)).round(12)  # 0.8 and 0.2 tie
     wrong = ((s >= threshold) != (y == 1)).astype(np.float64)
     _, group = np.unique(-sure, return_inverse=True)
     share = np.bincount(group, weights=wrong) / np.bincount(group)

@@ -35,9 +35,9 @@ def read_predictions(path: Path) -> list[ScoredVideo]:
     Label is 0, 1, real or fake. An empty score or "nan" counts as a video that was not judged, as
     does a row of Deepfake Workbench's score files whose status is not ok; there the video's column
     is called key. A row is a video, even where a name comes twice. Columns dataset, method,
-    compression and identity are used where they are there; checkpoint and data set are else called
-    by the file's name. Text is UTF-8, or what Excel writes: UTF-16 or Windows-1252, with semicolons
-    and decimal commas too.
+    compression, checkpoint and identity, or x_checkpoint and x_identity, are used where they are
+    there; checkpoint and data set are else called by the file's name. Text is UTF-8, or what Excel
+    writes: UTF-16 or Windows-1252, with semicolons and decimal commas too.
 
     Raises:
         ScoresError: A column is missing, or a row cannot be right; the message names it.
@@ -78,7 +78,7 @@ def _rows(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
         found, rows = read_csv(path)
     except SourceError as error:
         raise ScoresError(str(error)) from error
-    columns = ["video" if name == "key" else name for name in found]
+    columns = ["video" if name == "key" else name.removeprefix("x_") for name in found]
     missing = {"video", "label", "score"} - set(columns)
     if missing:
         raise ScoresError(
@@ -93,12 +93,12 @@ def _rows(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
 def write_predictions(path: Path, videos: Sequence[ScoredVideo], *, rule: Aggregator) -> None:
     """Write the scores of one checkpoint as a CSV that `read_predictions` and others read.
 
-    Columns are those of Deepfake Workbench's score files, with checkpoint and identity (here the
-    group) beside them; a video without a score has the status "missing".
+    Columns are those of Deepfake Workbench's score files, with x_checkpoint and x_identity (here
+    the group) beside them; a video without a score has the status "missing".
     """
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow((*COLUMNS, "checkpoint", "identity"))
+        writer.writerow((*COLUMNS, "x_checkpoint", "x_identity"))
         for video in videos:
             if video.label is not None:
                 score = rule(video.faces)

@@ -176,10 +176,11 @@ def _coverage(cells: Sequence[Cell]) -> list[Table]:
         c = coverage(cell.videos, rule=cell.judge.rule)
         if c.unscored:
             counts = (cell.checkpoint, cell.dataset, c.scored, c.unscored, f"{c.share:.1%}")
-            rows.append((*counts, c.left_out, c.as_chance, c.as_real, c.as_fake, c.least, c.most))
+            scored = (c.as_real, c.as_fake, c.as_half)
+            rows.append((*counts, c.left_out, c.as_chance, *scored, c.least, c.most))
     heads = ("Checkpoint", "Data set", "Scored", "Not scored", "Coverage", "Left out", "By chance")
     title = "Coverage: AUROC by what videos without a score count as"
-    return table(title, (*heads, "All real", "All fake", "All wrong", "All right"), rows)
+    return table(title, (*heads, "All 0", "All 1", "All 0.5", "All wrong", "All right"), rows)
 
 
 def _across(cells: Sequence[Cell]) -> list[Table]:

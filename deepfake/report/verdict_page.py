@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -62,24 +62,6 @@ class Person:
     picks: Sequence[tuple[FaceScore, float, float]]
     strip: Sequence[FaceScore]  # in order of time
     large: Sequence[FaceScore]  # those with the highest scores
-
-
-def write_page(
-    folder: Path,
-    verdict: Verdict,
-    extraction: Extraction,
-    predictor: "VideoPredictor",
-    **asked: Any,  # noqa: ANN401
-) -> Path:
-    """Write a page as `verdict_page` gives it; return the file, named after clip and content.
-
-    Raises:
-        OSError: It cannot be written.
-    """
-    file = folder / (file_stem(verdict) + ".html")
-    page = verdict_page(verdict, extraction, predictor, **asked)
-    file.write_text(page, encoding="utf-8", errors="backslashreplace")
-    return file
 
 
 def file_stem(verdict: Verdict) -> str:

@@ -18,7 +18,7 @@ from deepfake.inference import VideoPredictor
 from deepfake.report import words
 from deepfake.report.charts import timeline_svg
 from deepfake.report.pictures import data_uri, heated
-from deepfake.report.verdict_page import _picks, file_stem, verdict_page, write_page
+from deepfake.report.verdict_page import _picks, file_stem, verdict_page
 from deepfake.timeline import timelines
 from deepfake.types import FaceScore, Verdict
 
@@ -89,7 +89,11 @@ def evil_page(mild: Checkpoint, samples: Path, tmp_path_factory: pytest.TempPath
     shutil.copy(samples / "fake.mp4", clip)
     predictor = VideoPredictor(mild)
     extraction = predictor.look(clip)
-    return write_page(folder, predictor.judge(clip, extraction), extraction, predictor)
+    page = folder / "page.html"
+    verdict = predictor.judge(clip, extraction)
+    text = verdict_page(verdict, extraction, predictor)
+    page.write_text(text, encoding="utf-8", errors="backslashreplace")
+    return page
 
 
 def test_the_page_loads_and_runs_nothing(evil_page: Path) -> None:
