@@ -1,12 +1,12 @@
-"""Figures of scores: ROC, precision and recall, reliability, histograms, and more.
+"""Figures of scores: ROC, DET, precision and recall, reliability, histograms, and more.
 
 Each function returns a matplotlib figure on the Agg canvas; no window and no global state.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 REAL, FAKE = "#0072b2", "#d55e00"  # told apart by the colour-blind (Okabe and Ito)
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#8a8a8a")
 MARKERS = "o^sDvP"
+Place = Literal["lower left", "lower right", "upper left", "upper right", "upper center", "best"]
 SIZE = (4.8, 4.2)  # inches
+DET = (0.001, 0.01, 0.05, 0.2, 0.4, 0.6, 0.8, 0.95)  # rates at the ticks; the ends are the frame
 
 
 def _figure(title: str, x: str, y: str) -> tuple["Figure", "Axes"]:
@@ -41,27 +43,54 @@ def plot_roc(judged: Mapping[str, Judged]) -> "Figure":
     """Draw a ROC curve for each name; those of one class are left out."""
     figure, axes = _figure("ROC, videos", "False positive rate", "True positive rate")
     axes.plot([0, 1], [0, 1], color="0.7", linewidth=1, linestyle="--")
-    for colour, (name, one) in zip(cycle(COLOURS), judged.items(), strict=False):
+    for one, style in _each(judged, m.auroc):
         curve = m.roc(one.labels, one.scores)
-        area = m.auroc(one.labels, one.scores)
-        if np.isfinite(area):
-            axes.plot(curve.fpr, curve.tpr, color=colour, label=f"{_plain(name)}  {area:.3f}")
+        axes.plot(curve.fpr, curve.tpr, **style)
     _legend(axes, "lower right")
+    return figure
+
+
+def plot_det(judged: Mapping[str, Judged]) -> "Figure":
+    """Draw false negatives over false positives on normal deviates (Martin et al., 1997).
+
+    Scores of two normals of one width give a straight line; strict rates take as much room as
+    others, where a ROC curve shows them at its edge. Rates of 0 and 1 lie on the frame.
+    """
+    from scipy.special import ndtri
+
+    figure, axes = _figure("DET, videos", "False positive rate", "False negative rate")
+    axes.plot(ndtri([DET[0], DET[-1]]), ndtri([DET[0], DET[-1]]), color="0.7", linestyle="--")
+    for one, style in _each(judged, m.eer):
+        curve = m.roc(one.labels, one.scores)
+        rates = np.clip([curve.fpr, 1 - curve.tpr], DET[0], DET[-1])
+        axes.plot(*ndtri(rates), clip_on=False, **style)
+    names = [f"{rate:.3g} %" for rate in 100 * np.array(DET)]
+    axes.set(xticks=ndtri(DET), yticks=ndtri(DET), yticklabels=names)
+    axes.set_xticklabels(names, rotation=60)
+    _legend(axes, "upper right")
     return figure
 
 
 def plot_precision_recall(judged: Mapping[str, Judged]) -> "Figure":
     """Draw precision over recall for each name."""
     figure, axes = _figure("Precision and recall, videos", "Recall", "Precision")
-    for colour, (name, one) in zip(cycle(COLOURS), judged.items(), strict=False):
-        area = m.average_precision(one.labels, one.scores) if one.labels.any() else np.nan
-        if np.isfinite(area):
-            precision, recall = m.precision_recall(one.labels, one.scores)
-            steps = np.append(0.0, recall), np.append(precision[0], precision)
-            axes.step(*steps, where="pre", color=colour, label=f"{_plain(name)}  {area:.3f}")
+    for one, style in _each(judged, m.average_precision):
+        precision, recall = m.precision_recall(one.labels, one.scores)
+        steps = np.append(0.0, recall), np.append(precision[0], precision)
+        axes.step(*steps, where="pre", **style)
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     _legend(axes, "lower left")
     return figure
+
+
+def _each(
+    judged: Mapping[str, Judged], measure: Callable[..., float]
+) -> Iterator[tuple[Judged, dict[str, Any]]]:
+    """Yield those that have a figure, with their colour and, for the legend, name and figure."""
+    for colour, (name, one) in zip(cycle(COLOURS), judged.items(), strict=False):
+        value = measure(one.labels, one.scores)
+        if np.isfinite(value):
+            yield one, {"color": colour, "label": f"{_plain(name)}  {value:.3f}"}
 
 
 def plot_reliability(judged: Judged, *, bins: int = 10) -> "Figure":
@@ -170,8 +199,6 @@ def _plain(text: str) -> str:
     return "".join(c if c.isprintable() else " " for c in text).replace("$", r"\$")
 
 
-def _legend(
-    axes: "Axes", place: Literal["lower left", "lower right", "upper left", "upper center", "best"]
-) -> None:
+def _legend(axes: "Axes", place: Place) -> None:
     if axes.get_legend_handles_labels()[0]:
         axes.legend(loc=place, fontsize="small", frameon=False)

@@ -247,6 +247,7 @@ def _figures(cells: Sequence[Cell]) -> "Iterator[tuple[Figure, str, str]]":
     """Yield figures, their names and the words that stand for them."""
     named = {str(cell): cell.judged for cell in cells}
     yield plots.plot_roc(named), "roc", "ROC curves with their areas"
+    yield plots.plot_det(named), "det", "DET curves with their equal error rates"
     yield plots.plot_precision_recall(named), "precision-recall", "Precision over recall"
     measured = [cell for cell in cells if cell.judged.labels.size]
     for cell in measured:

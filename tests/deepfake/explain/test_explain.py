@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from deepfake.aggregation import sigmoid
 from deepfake.checkpoints.loading import Checkpoint, load
 from deepfake.checkpoints.scorers import Faces, Scores
-from deepfake.explain.faithfulness import STEPS, curves
 from deepfake.explain.grad_cam import ExplainError, find_map, grad_cam
 from deepfake.explain.maps import explain_crops, rollout_of
 from deepfake.explain.occlusion import occlusion_map
@@ -28,6 +27,7 @@ from deepfake.models.efficient_vit import EfficientViT
 from deepfake.models.efficientnet import EfficientNet
 from deepfake.models.mesonet import Meso4, MesoInception4
 from deepfake.models.timm_classifier import TimmClassifier
+from recipes.research.heat_maps import curves
 
 TINY = "test_efficientnet"
 # Small ones of each kind; whether attention gives the map, or gradients.
@@ -168,18 +168,6 @@ def test_occlusion_shows_the_place_that_counts() -> None:
     assert maps[0, :12, :12].mean() > 0.5
     assert maps[0, 20:, :].max() == maps[0, :, 20:].max() == 0
     assert not maps[1].any()  # nothing lowers the score of a face without a sign
-
-
-def test_curves_tell_good_maps_from_bad() -> None:
-    face = np.zeros((3, 32, 32), np.float32)
-    face[:, 4:10, 4:10] = 9.0
-    good = np.zeros((32, 32), np.float32)
-    good[:12, :12] = 1
-    found = curves(corner_score, face, good)
-    assert found.deletion.shape == found.insertion.shape == (STEPS + 1,)
-    assert found.deletion[0] == found.insertion[-1] == corner_score(face[None])[0]
-    assert found.gain > 0
-    assert curves(corner_score, face, -good).gain == pytest.approx(-found.gain, abs=0.05)
 
 
 def test_which_method_a_checkpoint_gets(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
