@@ -71,23 +71,18 @@ def report_parser() -> argparse.ArgumentParser:
 
 def _add_output(parser: argparse.ArgumentParser) -> None:
     add_imports(parser)
-    parser.add_argument(
-        "--measure", dest="measures", action="append", default=[], metavar="MODULE.FUNCTION",
-        help="one of your own, from labels and scores (N,) to a number; repeatable",
+    add = parser.add_argument
+    add("--measure", dest="measures", action="append", default=[], metavar="MODULE.FUNCTION",
+        help="one of your own, from labels and scores (N,) to a number; repeatable")  # fmt: skip
+    add("--subgroups", type=Path, metavar="FILE",
+        help="measure apart what a CSV of video and age, sex, skin tone, ... tells apart",
     )  # fmt: skip
-    parser.add_argument(
-        "--panel",
-        type=Path,
-        metavar="FILE",
+    add("--panel", type=Path, metavar="FILE",
         help="how several checkpoints become one answer, fitted before on other videos (default: "
-        "it is fitted on these in folds, and written as panel.json for predict)",
-    )
-    parser.add_argument("--out", type=Path, help=f"folder (default: {DEFAULT_OUT})")
-    parser.add_argument(
-        "--repeats", type=int, default=1000, help="bootstrap draws (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--max-unscored", type=float, default=1.0, metavar="SHARE",
+        "it is fitted on these in folds, and written as panel.json for predict)")  # fmt: skip
+    add("--out", type=Path, help=f"folder (default: {DEFAULT_OUT})")
+    add("--repeats", type=int, default=1000, help="bootstrap draws (default: %(default)s)")
+    add("--max-unscored", type=float, default=1.0, metavar="SHARE",
         help="exit with status 1 where a larger share of the labelled videos has no score",
     )  # fmt: skip
 
@@ -125,6 +120,7 @@ def _import(given: argparse.Namespace) -> None:
 def _report(files: Sequence[Path], out: Path, arguments: argparse.Namespace) -> int:
     from deepfake.evaluation.coverage import over_limit
     from deepfake.evaluation.embedding import EMBEDDING, read_embedding
+    from deepfake.evaluation.parts import read_subgroups
     from deepfake.evaluation.predictions import read_scores_or_predictions
     from deepfake.evaluation.scores import Scores
     from deepfake.report.evaluation_report import write_report
@@ -137,8 +133,9 @@ def _report(files: Sequence[Path], out: Path, arguments: argparse.Namespace) -> 
     scores = _with_panel(scores, out, arguments.panel)
     beside = dict.fromkeys(path.with_name(EMBEDDING) for path in files if path.suffix != ".csv")
     embedded = [face for path in beside for face in read_embedding(path)]
-    options = {"repeats": arguments.repeats, "measures": arguments.measures}
-    print(write_report(scores, out, embedded=embedded, **options))
+    subgroups = None if arguments.subgroups is None else read_subgroups(arguments.subgroups)
+    how = {"repeats": arguments.repeats, "measures": arguments.measures, "subgroups": subgroups}
+    print(write_report(scores, out, embedded=embedded, **how))
     print(f"Report: {out / 'report.html'}")
     over = over_limit(scores, arguments.max_unscored)
     for line in over:

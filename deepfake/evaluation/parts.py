@@ -1,16 +1,34 @@
 """The parts of a data set that are looked at apart."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
-from deepfake.evaluation.scores import ScoredVideo
+from deepfake.data.sources.texts import read_csv
+from deepfake.evaluation.scores import ScoredVideo, ScoresError
 
 COVARIATES = ("face_size", "sharpness", "brightness")
+Subgroups = Mapping[str, Mapping[str, str]]  # by video, or its name alone: "sex" -> "female", ...
 
 
-def parts(videos: Sequence[ScoredVideo]) -> dict[str, list[ScoredVideo]]:
+def read_subgroups(path: Path) -> dict[str, dict[str, str]]:
+    """Read a CSV of video, by key or name alone, and columns such as age, sex and skin tone.
+
+    Raises:
+        DeepfakeError: It is no such table.
+    """
+    columns, rows = read_csv(path)
+    if "video" not in columns or len(columns) < 2:
+        raise ScoresError(f"{path} must have a column video and others, such as age and sex.")
+    read = [dict(zip(columns, map(str.strip, values), strict=False)) for _, values in rows]
+    return {row.pop("video"): row for row in read}
+
+
+def parts(
+    videos: Sequence[ScoredVideo], subgroups: Subgroups | None = None
+) -> dict[str, list[ScoredVideo]]:
     """Return the parts to look at apart, by name: "method: Deepfakes", "people: 1" and so on.
 
     A method's fakes are judged beside all reals. What is measured is cut at its terciles. A trait
@@ -27,6 +45,10 @@ def parts(videos: Sequence[ScoredVideo]) -> dict[str, list[ScoredVideo]]:
         ("people", lambda video: str(video.people) if video.people < 3 else "3 or more"),
     ]
     traits += [(name.replace("_", " "), _tercile(videos, name)) for name in COVARIATES]
+    about = subgroups or {}
+    known = {v.video: about.get(v.video) or about.get(Path(v.video).name, {}) for v in videos}
+    for name in dict.fromkeys(name for row in about.values() for name in row):
+        traits.append((name, lambda v, name=name: known[v.video].get(name) or "unknown"))
     for name, trait in traits:
         values = sorted({trait(video) for video in videos if video.faces})
         if len(values) > 1:

@@ -30,6 +30,7 @@ Floats = NDArray[np.float64]
 
 # Reals without which the rate is a guess.
 STRICT = {"tpr_at_fpr_01": 1000, "tpr_at_fpr_1": 100, "tpr_at_fpr_10": 10}
+CLOSED = ("auroc", "accuracy", "false_alarms", "misses", "ece")  # by no bootstrap
 FEW_GROUPS = 5  # fewer say nothing
 ENOUGH_GROUPS = 20  # with fewer, intervals lean on assumptions
 
@@ -126,6 +127,8 @@ def all_measures(threshold: float) -> dict[str, Callable[[Labels, Floats], float
         "accuracy": lambda y, s: m.accuracy(y, s, threshold=threshold),
         "balanced_accuracy": lambda y, s: m.balanced_accuracy(y, s, threshold=threshold),
         "f1": lambda y, s: m.f1(y, s, threshold=threshold),
+        "false_alarms": lambda y, s: 1 - m.accuracy(y[y == 0], s[y == 0], threshold=threshold),
+        "misses": lambda y, s: 1 - m.accuracy(y[y == 1], s[y == 1], threshold=threshold),
         "log_loss": m.log_loss,
         "brier": m.brier,
         "ece": m.ece,
@@ -150,7 +153,8 @@ def estimate(
 ) -> dict[str, Estimate]:
     """Return each measure with both intervals.
 
-    The AUROC's is Newcombe's, accuracy's Wilson's, each for groups; the others are by bootstrap.
+    The AUROC's is Newcombe's, those of shares of videos Wilson's, each for groups; the others are
+    by bootstrap.
     There is none with fewer than five units, none of ECE, whose value itself is too high on few
     videos, none of a TPR at an FPR that less than one real would be, and none where a bootstrap
     gives a point: that says how few the videos are, not how sure the figure is.
@@ -172,13 +176,12 @@ def _spans(
     reals, fakes = (np.unique(units[y == k]).size for k in (0, 1))
     if "auroc" in values:
         found["auroc"] = grouped_auroc_interval(y, s, units)
-    if "accuracy" in values:
-        found["accuracy"] = share_interval((s >= judged.threshold) == (y == 1), units)
-    drawn = [
-        name
-        for name in values
-        if name not in ("auroc", "accuracy", "ece") and reals >= STRICT.get(name, 0)
-    ]
+    wrong = (s >= judged.threshold) != (y == 1)
+    for name, labels in (("accuracy", (0, 1)), ("false_alarms", (0,)), ("misses", (1,))):
+        if name in values:
+            of = np.isin(y, labels)
+            found[name] = share_interval(wrong[of] != (name == "accuracy"), units[of])
+    drawn = [name for name in values if name not in CLOSED and reals >= STRICT.get(name, 0)]
     known = all_measures(judged.threshold) | own_measures(values)
     if drawn and repeats:
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from deepfake.evaluation.across import across
 from deepfake.evaluation.comparison import compare_checkpoints, compare_rules, shortcuts
@@ -16,7 +16,7 @@ from deepfake.evaluation.coverage import coverage
 from deepfake.evaluation.delong import holm
 from deepfake.evaluation.embedding import EmbeddedFace
 from deepfake.evaluation.measures import auroc
-from deepfake.evaluation.parts import parts
+from deepfake.evaluation.parts import Subgroups, parts
 from deepfake.evaluation.predictions import write_predictions
 from deepfake.evaluation.scores import UNDAMAGED, Judge, ScoredVideo, Scores
 from deepfake.evaluation.summary import (
@@ -58,6 +58,11 @@ class Cell:
         """Whether rules and levels differ: some video has several faces."""
         return any(len(video.faces) > 1 for video in self.videos)
 
+    def result(self, videos: Sequence[ScoredVideo], **how: Any) -> Result:  # noqa: ANN401
+        """Measure videos as the checkpoint judges them."""
+        rule, calibration = self.judge.aggregation, self.judge.calibration
+        return result(videos, rule=rule, calibration=calibration, **how)
+
     @cached_property
     def judged(self) -> Judged:
         """Labels and scores of the videos."""
@@ -71,6 +76,7 @@ def write_report(
     repeats: int = 1000,
     embedded: Sequence[EmbeddedFace] = (),
     measures: Sequence[str] = (),
+    subgroups: Subgroups | None = None,
 ) -> str:
     """Write `report.html`, `tables.md`, `results.csv`, `tables/*.tex` and `figures/*`.
 
@@ -81,6 +87,7 @@ def write_report(
         embedded: Where t-SNE puts faces, see `deepfake.evaluation.embedding`.
         measures: Functions of one's own, imported, by their paths: from labels (N,) and calibrated
             scores (N,) to a number.
+        subgroups: What else is known of videos, see `deepfake.evaluation.parts`.
 
     Returns:
         The cross table as Markdown.
@@ -88,11 +95,9 @@ def write_report(
     cells = _cells(scores)
     judges = {cell.checkpoint: cell.judge for cell in cells}
     levels = [
-        result(
+        cell.result(
             cell.videos,
             level=level,
-            rule=cell.judge.aggregation,
-            calibration=cell.judge.calibration,
             repeats=repeats,
             names=("auroc",) if level != "video" else (*MEASURES, *measures),
         )
@@ -102,9 +107,9 @@ def write_report(
     ]
     whole = [one for one in levels if one.level == "video"]
     pieces = [
-        result(piece, part=part, rule=cell.judge.aggregation, names=("auroc",), repeats=repeats)
+        cell.result(piece, part=part, names=tables.OF_PARTS)
         for cell in cells
-        for part, piece in parts(cell.videos).items()
+        for part, piece in parts(cell.videos, subgroups).items()
     ]
     many = [cell for cell in cells if cell.has_several]
     rules = [one for cell in many for one in compare_rules(cell.videos, repeats=repeats)]

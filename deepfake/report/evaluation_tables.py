@@ -6,7 +6,7 @@ import math
 import re
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from deepfake.evaluation.intervals import Interval
@@ -19,6 +19,8 @@ TITLES = {
     "accuracy": "Accuracy",
     "balanced_accuracy": "Balanced accuracy",
     "f1": "F1",
+    "false_alarms": "Reals called fake",
+    "misses": "Fakes called real",
     "log_loss": "Log loss",
     "brier": "Brier",
     "ece": "ECE",
@@ -31,6 +33,8 @@ TITLES = {
     "tpr_at_fpr_10": "TPR at 10 % FPR",
     "partial_auroc": "Partial AUROC (to 10 % FPR)",
 }
+OF_PARTS = ("auroc", "false_alarms", "misses")
+ENDS = "[by video] [by identity]"  # of intervals
 Row = tuple[str | int | float, ...]
 SEED = re.compile(r"[-_./]?seed[-_=]?\d+", re.IGNORECASE)
 
@@ -149,23 +153,26 @@ def measures_table(results: Sequence[Result]) -> Table:
 
 def parts_table(results: Sequence[Result]) -> list[Table]:
     """Return one row per part of a data set."""
-    heads = ("Checkpoint", "Data set", "Part", "Real", "Fake", "AUROC [by video] [by identity]")
-    rows = [
-        (r.checkpoint, r.dataset, r.part, r.reals, r.fakes, cell(r.estimates["auroc"]))
-        for r in results
-    ]
-    return table("Parts", heads, rows)
+    return _listed("Parts", results, {"Part": "part", "Real": "reals", "Fake": "fakes"}, OF_PARTS)
 
 
 def rules_table(results: Sequence[Result]) -> list[Table]:
     """Return one row per aggregation rule."""
     names = ("auroc", "average_precision", "eer")
+    return _listed("Aggregation rules on the same face scores", results, {"Rule": "rule"}, names)
+
+
+def _listed(
+    title: str, results: Sequence[Result], about: Mapping[str, str], names: Sequence[str]
+) -> list[Table]:
+    """Return a row per result: fields by their heads, and measures."""
+    heads = ("Checkpoint", "Data set", *about, *(f"{TITLES[n]} {ENDS}" for n in names))
+    fields = ("checkpoint", "dataset", *about.values())
     rows = [
-        (r.checkpoint, r.dataset, r.rule, *(cell(r.estimates[name]) for name in names))
+        (*(getattr(r, field) for field in fields), *(cell(r.estimates[n]) for n in names))
         for r in results
     ]
-    heads = ("Checkpoint", "Data set", "Rule", *(TITLES[name] for name in names))
-    return table("Aggregation rules on the same face scores", heads, rows)
+    return table(title, heads, rows)
 
 
 def results_csv(results: Iterable[Result]) -> str:
