@@ -176,6 +176,8 @@ class Verdict:
         shots: One score per shot, over all its people.
         calibrated: Whether scores are probabilities that were fitted on labelled videos.
         looked_for: What the answer is about; a "real" says nothing of anything else.
+        likeness: Share of the checkpoint's validation videos that lie as far from the others as the
+            clip; below 0.05 it is undecided. None where the checkpoint cannot tell.
         not_looked_for: What a reader may take it to be about, and it is not.
         timelines: Each person's score through time, which `to_dict` leaves out.
     """
@@ -197,6 +199,7 @@ class Verdict:
     shots: tuple[ShotScore, ...] = ()
     calibrated: bool = True
     looked_for: str = ""
+    likeness: float | None = None
     not_looked_for: str = NOT_LOOKED_FOR
     timelines: "tuple[Timeline, ...]" = field(default=(), compare=False, repr=False)
 

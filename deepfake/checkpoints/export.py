@@ -133,20 +133,23 @@ def _in_batches(scorer: Scorer, faces: Faces) -> NDArray[np.float64]:
 def to_onnx(network: nn.Module, settings: Settings) -> "ModelProto":
     """Return the graph from faces (B, ...) to logits (B,), without traces of this machine.
 
+    For a checkpoint with a gauge, the features (B, D) are a second output.
+
     Raises:
         DeepfakeError: The packages that write graphs are not installed.
     """
     require("onnxscript", "export", "This format")
     for chatty in ("torch.onnx", "onnxscript", "onnx_ir"):  # a line for each node they remove
         logging.getLogger(chatty).setLevel(logging.ERROR)
+    names = ["logits"] if settings.gauge is None else ["logits", "features"]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about deprecations inside torch
         program = torch.onnx.export(
-            network,
+            network if settings.gauge is None else _WithFeatures(network),
             (torch.from_numpy(parity_faces(settings)[:3]),),
             dynamo=True,
             input_names=["faces"],
-            output_names=["logits"],
+            output_names=names,
             dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=4096)},),
             verbose=False,
         )
@@ -159,6 +162,16 @@ def to_onnx(network: nn.Module, settings: Settings) -> "ModelProto":
     del graph.metadata_props[:]
     del model.metadata_props[:]
     return model
+
+
+class _WithFeatures(nn.Module):
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, faces: Tensor) -> tuple[Tensor, Tensor]:
+        features = self.network.forward_features(faces)  # type: ignore[operator]
+        return self.network.forward_head(features), features  # type: ignore[operator]
 
 
 def write_onnx(

@@ -1,9 +1,10 @@
 """What computes scores from faces: torch, or a graph without importing torch."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 Faces = NDArray[np.float32]  # (B, 3, S, S), or (B, T, 3, S, S) for temporal networks
 Scores = NDArray[np.float64]  # (B,), P(fake) in [0, 1]
+Features = NDArray[np.float32]  # (B, D), what the network's last layer judges
 
 
 class Scorer(Protocol):
@@ -30,6 +32,15 @@ class Scorer(Protocol):
 
     def warm_up(self) -> None:
         """Load what the first call would load."""
+        ...
+
+
+@runtime_checkable
+class Looking(Scorer, Protocol):
+    """Scores faces, and can say by what."""
+
+    def look(self, faces: Faces) -> tuple[Scores, Features | None]:
+        """Return the scores, and the features that they were made of where they can be had."""
         ...
 
 
@@ -71,14 +82,18 @@ class TorchScorer:
         batch = torch.from_numpy(faces).to(self.device)
         return batch if batch.ndim > 4 else batch.contiguous(memory_format=torch.channels_last)
 
-    def features(self, faces: Faces) -> NDArray[np.float32]:
-        """Return the features (B, D) that the network's last layer judges."""
+    def look(self, faces: Faces) -> tuple[Scores, Features | None]:
+        """Return P(fake) (B,), and the features of networks that are ours."""
         import torch
 
+        from deepfake.models.network import Network
+
+        if not isinstance(self.network, Network):
+            return self.score(faces), None
         with torch.inference_mode():
-            batch = self._batch(faces)
-            found: torch.Tensor = self.network.forward_features(batch)
-            return np.asarray(found.float().cpu().numpy(), dtype=np.float32)
+            features = self.network.forward_features(self._batch(faces))
+            logits = self.network.forward_head(features)
+            return sigmoid(logits.float().cpu().numpy()), features.float().cpu().numpy()
 
 
 @dataclass(eq=False)
@@ -86,12 +101,26 @@ class GraphScorer:
     """Scores with a graph, which is loaded when it is first needed.
 
     Args:
-        graph: A file, as a child takes it; input faces, output logits (B,).
+        graph: A file, as a child takes it; input faces, output logits (B,), and features (B, D)
+            where the checkpoint has a gauge.
         threads: Of one call; None leaves it to what runs the graph.
     """
 
     graph: Path
     threads: int | None = None
+
+    def score(self, faces: Faces) -> Scores:
+        """Return P(fake) (B,)."""
+        return self.look(faces)[0]
+
+    def look(self, faces: Faces) -> tuple[Scores, Features | None]:
+        """Return P(fake) (B,), and the features where the graph gives them."""
+        logits, *features = self.outputs(faces)
+        return sigmoid(logits), features[0] if features else None
+
+    def outputs(self, faces: Faces) -> Sequence[NDArray[np.float32]]:
+        """Return what the graph gives for faces."""
+        raise NotImplementedError
 
 
 class OnnxScorer(GraphScorer):
@@ -130,11 +159,12 @@ class OnnxScorer(GraphScorer):
         entry: str | None = self.session.get_modelmeta().custom_metadata_map.get(key)
         return entry
 
-    def score(self, faces: Faces) -> Scores:
-        """Return P(fake) (B,)."""
-        name = self.session.get_inputs()[0].name
-        (logits,) = self.session.run(None, {name: faces})
-        return sigmoid(logits)
+    def outputs(self, faces: Faces) -> Sequence[NDArray[np.float32]]:
+        """Return what the graph gives for faces."""
+        found: Sequence[NDArray[np.float32]] = self.session.run(
+            None, {self.session.get_inputs()[0].name: faces}
+        )
+        return found
 
 
 class OpenVinoScorer(GraphScorer):
@@ -177,6 +207,7 @@ class OpenVinoScorer(GraphScorer):
         """Return an entry of the graph's metadata."""
         return str(self.model.get_rt_info(key).value) if self.model.has_rt_info(key) else None
 
-    def score(self, faces: Faces) -> Scores:
-        """Return P(fake) (B,)."""
-        return sigmoid(self.compiled([faces])[0])
+    def outputs(self, faces: Faces) -> Sequence[NDArray[np.float32]]:
+        """Return what the graph gives for faces."""
+        found = self.compiled([faces])
+        return [found[number] for number in range(len(self.compiled.outputs))]

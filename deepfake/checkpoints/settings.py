@@ -8,6 +8,7 @@ from typing import Any
 
 from deepfake.aggregation import DEFAULT, by_name
 from deepfake.calibration import Calibration
+from deepfake.checkpoints.gauge import Gauge
 from deepfake.checkpoints.validation import ValidationScores
 from deepfake.errors import CheckpointError
 from deepfake.recipe import InputRecipe
@@ -32,6 +33,7 @@ class Settings:
         note: What a person should know of it, in a line.
         limits: What it cannot do, as its card says.
         validation: Scores on which any rule can be calibrated, where they are kept.
+        gauge: Tells clips that are unlike the validation videos, where it is kept.
     """
 
     recipe: InputRecipe
@@ -43,6 +45,7 @@ class Settings:
     note: str = ""
     limits: tuple[str, ...] = ()
     validation: ValidationScores | None = None
+    gauge: Gauge | None = None
 
     def calibration_for(self, rule: str) -> Calibration:
         """Return the calibration that belongs to a rule; an unfitted one for others."""
@@ -77,10 +80,11 @@ class Settings:
         }
         if not self.limits:
             del content["limits"]
-        if self.validation is None:
-            del content["validation"]
-        else:
-            content["validation"] = self.validation.to_dict()
+        for name, part in (("validation", self.validation), ("gauge", self.gauge)):
+            if part is None:
+                del content[name]
+            else:
+                content[name] = part.to_dict()
         return content
 
     def to_json(self) -> str:
@@ -109,7 +113,7 @@ class Settings:
                 )
             rule = content.get("aggregation") or DEFAULT
             by_name(rule)
-            fitted, scores = content.get("calibration"), content.get("validation")
+            fitted, scores, gauge = map(content.get, ("calibration", "validation", "gauge"))
             return cls(
                 recipe=recipe_from_dict(content["recipe"]),
                 preprocess=options_from_dict(dict(content["preprocess"])),
@@ -120,6 +124,7 @@ class Settings:
                 note=str(content.get("note", "")),
                 limits=_texts(content.get("limits", [])),
                 validation=None if scores is None else ValidationScores.from_dict(scores),
+                gauge=None if gauge is None else Gauge.from_dict(gauge),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"{path} is not a checkpoint of this project: {error}") from error

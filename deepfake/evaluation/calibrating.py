@@ -1,16 +1,30 @@
 """Fit a checkpoint's calibration on labelled crops, and write it with the weights."""
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from deepfake.aggregation import logit
 from deepfake.calibration import Calibration, CalibrationError
 from deepfake.checkpoints.export import write
+from deepfake.checkpoints.gauge import Gauge
 from deepfake.checkpoints.loading import find_checkpoint, load_network
-from deepfake.checkpoints.validation import ValidationScores
+from deepfake.checkpoints.scorers import Features, TorchScorer
+from deepfake.checkpoints.settings import Settings
+from deepfake.checkpoints.validation import MOST_FACES, ValidationScores
+from deepfake.evaluation.faces import image_reader, tracks_of
 from deepfake.evaluation.run import evaluate
+from deepfake.evaluation.scores import ScoredVideo
+from deepfake.inference.faces import evenly
+from preprocessing.crops.manifest import read_manifest
 from preprocessing.types import Split
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 def calibrate(
@@ -42,14 +56,11 @@ def calibrate(
     with tempfile.TemporaryDirectory(prefix="deepfake-") as folder:
         scores = evaluate(found, [data], out=Path(folder), split=split)
     videos = [video for video in scores.videos if video.label is not None and video.faces]
-    faces = [(n, face) for n, video in enumerate(videos) for face in video.faces]
-    kept = ValidationScores.of_faces(
-        logit([face.score for _, face in faces]),
-        [int(videos[n].label or 0) for n, _ in faces],
-        [n for n, _ in faces],
-        [face.track for _, face in faces],
+    gauge = Gauge.fit(list(features_of(network, settings, data, videos).values()))
+    kept = kept_scores(videos)
+    settings = replace(
+        settings, aggregation=rule or settings.aggregation, validation=kept, gauge=gauge
     )
-    settings = replace(settings, aggregation=rule or settings.aggregation, validation=kept)
     fitted = settings.fit(false_alarms=false_alarms, target_error=target_error)
     if not fitted.fitted:
         labels = [video.label for video in videos]
@@ -59,3 +70,43 @@ def calibrate(
         )
     write(network, replace(settings, calibration=fitted), out)
     return fitted
+
+
+def kept_scores(videos: Sequence[ScoredVideo]) -> ValidationScores:
+    """Return what a checkpoint keeps of the scores of labelled videos."""
+    faces = [(n, face) for n, video in enumerate(videos) for face in video.faces]
+    return ValidationScores.of_faces(
+        logit([face.score for _, face in faces]),
+        [int(videos[n].label or 0) for n, _ in faces],
+        [n for n, _ in faces],
+        [face.track for _, face in faces],
+    )
+
+
+def features_of(
+    network: "nn.Module", settings: Settings, data: Path, videos: Sequence[ScoredVideo]
+) -> dict[str, Features]:
+    """Return the mean features (D,) of the person who scores highest in each video, by its key.
+
+    Empty for networks that are not ours, or that take several faces at once.
+    """
+    scorer = TorchScorer(network)
+    wanted = {(video.video, _worst(video)) for video in videos}
+    crops = [crop for crop in read_manifest(data) if (crop.video, crop.track) in wanted]
+    crops.sort(key=lambda crop: (crop.video, crop.track, crop.frame))
+    read = image_reader(data, crops)
+    found: dict[str, Features] = {}
+    for track in tracks_of(crops):
+        faces = [track[k] for k in evenly(len(track), min(len(track), MOST_FACES))]
+        inputs = np.stack([settings.recipe.prepare(read(crop)) for crop in faces])
+        if settings.frames > 1 or (row := scorer.look(inputs)[1]) is None:
+            return {}
+        found[track[0].video] = row.mean(axis=0)
+    return found
+
+
+def _worst(video: ScoredVideo) -> int:
+    """Return the track whose mean logit is highest."""
+    logits = logit([face.score for face in video.faces])
+    tracks = np.array([face.track for face in video.faces])
+    return int(max(np.unique(tracks), key=lambda track: float(logits[tracks == track].mean())))

@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 
 from deepfake.calibration import Calibration
+from deepfake.checkpoints.gauge import UNLIKE
 from deepfake.types import FaceScore, Interval, ShotScore, TrackScore, VerdictLabel
 from preprocessing.pipeline import Extraction
 
@@ -15,6 +16,10 @@ STILL = "has no motion of its own: a picture, a poster or a still screen"
 UNCALIBRATED = (
     "these scores were never held against labelled videos, so nothing is known of their errors; "
     "`python -m deepfake.calibrate` does that"
+)
+UNLIKE_ANY = (
+    "the face is unlike those of the labelled videos that the limits were fitted on, so nothing is "
+    "known of the errors on such clips"
 )
 
 Decision = tuple[VerdictLabel, str]
@@ -62,6 +67,7 @@ def decide(
     *,
     rejected: int,
     only_person: int | None = None,
+    likeness: float | None = None,
 ) -> Decision:
     """Return the label and why it is undecided.
 
@@ -72,6 +78,7 @@ def decide(
         parts: The scores of the clip's parts, those that count.
         rejected: Faces that the network gave no finite score.
         only_person: The one person asked for, from 1.
+        likeness: See `deepfake.checkpoints.gauge`; None where the checkpoint cannot tell.
     """
     if score is None:
         return "undecided", _nobody(extraction, rejected, only_person)
@@ -91,6 +98,8 @@ def decide(
         return label, f"scores between {low:.2f} and {high:.2f} are wrong too often"
     if label == "real" and (why := _against(calibration, extraction, parts)):
         return "undecided", why
+    if likeness is not None and likeness < UNLIKE:
+        return "undecided", UNLIKE_ANY
     return label, ""
 
 

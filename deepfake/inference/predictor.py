@@ -6,9 +6,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
+
 from deepfake import __version__
 from deepfake.aggregation import by_name, person_scores
 from deepfake.checkpoints.loading import Checkpoint, load, sha256
+from deepfake.checkpoints.scorers import Faces, Features, Looking, Scores
 from deepfake.inference.decision import (
     Parts,
     decide,
@@ -20,7 +23,7 @@ from deepfake.inference.decision import (
 from deepfake.inference.faces import batches
 from deepfake.inference.worker import Clip, look
 from deepfake.timeline import limits, timelines
-from deepfake.types import FaceScore, ShotScore, Verdict
+from deepfake.types import FaceScore, ShotScore, TrackScore, Verdict
 from preprocessing.pipeline import Extraction
 from preprocessing.types import Face, VideoInfo
 
@@ -127,7 +130,7 @@ class VideoPredictor:
     def judge(self, path: Path, extraction: Extraction) -> Verdict:
         """Return the verdict on a video whose faces are already found."""
         wanted = [f for f in extraction.faces if self.only_person in (None, f.track + 1)]
-        faces = self.score_faces(wanted, extraction)
+        faces, features = self.score_faces(wanted, extraction)
         usable = tuple(face for face in faces if math.isfinite(face.score))
         left_out = pictures(extraction) if self.only_person is None else {}
         counted = [face for face in usable if face.track not in left_out]
@@ -168,6 +171,7 @@ class VideoPredictor:
             ),
             rejected=len(faces) - len(usable),
             only_person=self.only_person,
+            likeness=(likeness := self._likeness(people, faces, features)),
         )
         return Verdict(
             video=str(path),
@@ -186,15 +190,38 @@ class VideoPredictor:
             shots=shots,
             calibrated=calibration.fitted,
             looked_for=self.checkpoint.looks_for,
+            likeness=likeness,
             timelines=lines,
         )
+
+    def _likeness(
+        self,
+        people: Sequence[TrackScore],
+        faces: Sequence[FaceScore],
+        features: Sequence[Features | None],
+    ) -> float | None:
+        """Return how like validation the person is who counts and scores highest."""
+        counted = [person for person in people if not person.left_out]
+        if self.checkpoint.gauge is None or not counted:
+            return None
+        worst = max(counted, key=lambda person: person.score).track
+        theirs = [
+            row
+            for face, row in zip(faces, features, strict=True)
+            if face.track == worst and row is not None and math.isfinite(face.score)
+        ]
+        return self.checkpoint.gauge.likeness(np.stack(theirs)) if theirs else None
 
     def _score(self, faces: Sequence[FaceScore]) -> float | None:
         raw = self.rule(faces)
         return None if raw is None else self.calibration.apply(raw)
 
-    def score_faces(self, faces: Sequence[Face], extraction: Extraction) -> tuple[FaceScore, ...]:
+    def score_faces(
+        self, faces: Sequence[Face], extraction: Extraction
+    ) -> tuple[tuple[FaceScore, ...], list[Features | None]]:
         """Return P(fake) of each face, before calibration; NaN where the network gave none.
+
+        Beside them its features (D,), where the checkpoint has a gauge.
 
         For a network of T frames, each track gives interleaved clips that span it, as in training,
         in each shot; a face has the score of its clip.
@@ -209,12 +236,15 @@ class VideoPredictor:
         for face, shot in zip(faces, shots, strict=True):
             tracks.setdefault((face.track, shot), []).append(face)
         scored: dict[int, float] = {}
+        features: dict[int, Features] = {}
         recipe = self.checkpoint.recipe
         for batch in batches(tracks.values(), lambda face: face.image, recipe, frames):
-            scores = self.checkpoint.scorer.score(batch.inputs)
-            for clip, score in zip(batch.clips, scores, strict=True):
+            scores, looks = self._scored(batch.inputs)
+            for number, (clip, score) in enumerate(zip(batch.clips, scores, strict=True)):
                 scored.update({id(face): float(score) for face in clip})
-        return tuple(
+                if looks is not None:
+                    features.update({id(face): looks[number] for face in clip})
+        found = tuple(
             FaceScore(
                 score=scored[id(face)],
                 track=face.track,
@@ -225,6 +255,13 @@ class VideoPredictor:
             )
             for face, shot in zip(faces, shots, strict=True)
         )
+        return found, [features.get(id(face)) for face in faces]
+
+    def _scored(self, inputs: Faces) -> tuple[Scores, Features | None]:
+        scorer = self.checkpoint.scorer
+        if self.checkpoint.gauge is not None and isinstance(scorer, Looking):
+            return scorer.look(inputs)
+        return scorer.score(inputs), None
 
     def settings(self) -> dict[str, object]:
         """Return what, beside the clip, its verdict depends on, as its provenance says it."""

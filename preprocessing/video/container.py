@@ -17,7 +17,7 @@ from preprocessing.video.shown import shown_size
 # Containers of one file. Playlists (HLS, DASH, concat) and file name patterns would open others.
 DEMUXERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,flv,asf,gif,ogg,mxf,dv,ivf,"
-    "h264,hevc,av1,obu,m4v,yuv4mpegpipe,jpeg_pipe,png_pipe,wav,mp3,aac,flac"
+    "h264,hevc,av1,obu,m4v,mjpeg,yuv4mpegpipe,jpeg_pipe,png_pipe,wav,mp3,aac,flac"
 )
 _CLOCK = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 

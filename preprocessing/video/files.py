@@ -20,9 +20,10 @@ VIDEO_SUFFIXES = frozenset(
         *(".mp4", ".mov", ".m4v", ".qt", ".3gp", ".3g2", ".f4v", ".mkv", ".webm", ".avi", ".divx"),
         *(".mpg", ".mpeg", ".m1v", ".m2v", ".vob", ".ts", ".mts", ".m2ts", ".flv", ".wmv", ".asf"),
         *(".gif", ".ogv", ".mxf", ".dv", ".ivf", ".obu", ".y4m"),
-        *(".h264", ".264", ".h265", ".265", ".hevc"),
+        *(".h264", ".264", ".h265", ".265", ".hevc", ".mjpeg", ".mjpg"),
     )
 )
+PICTURES_IN_A_ROW = frozenset((".mjpeg", ".mjpg"))  # each begins as a photograph does
 IMAGE_SUFFIXES = frozenset(
     (
         *(".png", ".apng", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".tif", ".tiff"),

@@ -14,7 +14,15 @@ from numpy.typing import NDArray
 from preprocessing.errors import VideoError, require
 from preprocessing.limits import DEFAULT, Limits
 from preprocessing.types import Frame, FrameIndex, Image, VideoInfo
-from preprocessing.video.files import AVIF, HEIF, IMAGE_SUFFIXES, brands, content, head_of
+from preprocessing.video.files import (
+    AVIF,
+    HEIF,
+    IMAGE_SUFFIXES,
+    PICTURES_IN_A_ROW,
+    brands,
+    content,
+    head_of,
+)
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
@@ -43,8 +51,10 @@ def index_picture(path: Path, limits: Limits = DEFAULT) -> FrameIndex | None:
     Raises:
         VideoError: It is damaged, over a limit, or needs a plugin that is not installed.
     """
-    kind = content(head_of(path))
-    if kind == "video" or (kind is None and path.suffix.lower() not in IMAGE_SUFFIXES):
+    kind, suffix = content(head_of(path)), path.suffix.lower()
+    if suffix in PICTURES_IN_A_ROW:
+        return None
+    if kind == "video" or (kind is None and suffix not in IMAGE_SUFFIXES):
         return None
     with _opened(path, limits.pixels) as picture:
         still = None

@@ -303,3 +303,21 @@ def test_a_codec_that_nobody_knows_is_named_as_such(
     path.write_bytes(path.read_bytes().replace(b"avc1", b"zz9z").replace(b"avcC", b"zz9C"))
     with pytest.raises(VideoError, match="a codec that is not known here"):
         index_frames(path)
+
+
+@pytest.mark.parametrize("suffix", [".mjpeg", ".mjpg"])
+def test_photographs_in_a_row_are_a_video(
+    tmp_path: Path, make_numbered: Numbered, suffix: str
+) -> None:
+    from PIL import Image as Pillow
+
+    pictures = make_numbered(12)
+    path = tmp_path / f"row{suffix}"
+    with path.open("wb") as file:
+        for picture in pictures:
+            Pillow.fromarray(picture).save(file, "JPEG", quality=95)
+    index = index_frames(path)
+    assert len(index.times_s) == 12
+    frames = list(read_frames(path, index, [0, 5, 11]))
+    found = [float(frame.image.mean()) for frame in frames]
+    assert found == pytest.approx([float(pictures[k].mean()) for k in (0, 5, 11)], abs=4)
