@@ -7,6 +7,7 @@ from pathlib import Path
 
 from deepfake.cli.console import DONE, Parser, add_imports, run
 from deepfake.cli.outside import import_modules
+from deepfake.report.languages import LANGUAGES
 
 LOCAL = "127.0.0.1"
 
@@ -22,6 +23,7 @@ def parser() -> argparse.ArgumentParser:
     add("--checkpoint", type=Path, action="append", default=[], help="to choose from; repeatable")
     add("--host", default=LOCAL, help="address to listen on; 0.0.0.0 lets others in")
     add("--port", type=int, default=7860)
+    add("--language", choices=LANGUAGES, default="en", help="of the page (default: en)")
     add("--max-mb", type=float, default=500.0, help="largest upload, in megabytes")
     add("--max-seconds", type=float, default=1800.0, help="longest clip, in seconds")
     add_imports(parser)
@@ -49,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that all is removed, as by ^C
     with tempfile.TemporaryDirectory(prefix="deepfake-app-") as folder:
         jobs = Jobs(Path(folder).resolve(), Limits(duration_s=arguments.max_seconds))
-        page = build(jobs, checkpoints)
+        page = build(jobs, checkpoints, arguments.language)
         print(f"http://{arguments.host}:{arguments.port}", flush=True)
         launch(page, host=arguments.host, port=arguments.port, max_mb=arguments.max_mb)
     return DONE

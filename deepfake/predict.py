@@ -3,7 +3,7 @@
 import argparse
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -96,7 +96,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="PEM",
         help="certificates of those whose Content Credentials the page calls trusted",
     )
-    add("--language", choices=LANGUAGES, default="en", help="of pages (default: en)")
+    add("--language", choices=LANGUAGES, default="en", help="of what is told (default: en)")
     add("--paths", action="store_true", help="name whole paths on pages, not only files")
     add("--evidence", type=Path, metavar="DIR", help="write a signed bundle per clip, for verify")
     add(
@@ -126,6 +126,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from deepfake.inference import VideoPredictor
     from deepfake.inference.clips import clip_for
     from deepfake.inference.panel import Panel
+    from deepfake.report.languages import translator
     from deepfake.report.outputs import FAILED, Outputs, tally
 
     outputs = Outputs(**{field.name: getattr(arguments, field.name) for field in fields(Outputs)})
@@ -143,11 +144,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if len(members) > 1 or arguments.panel is not None:
         stack = None if arguments.panel is None else read_stack(arguments.panel)
         predictor = Panel(members, stack)
-    quiet = arguments.json == "-"
+    quiet, say = arguments.json == "-", translator(arguments.language)
     if not quiet:
-        print(one_line(f"checkpoint: {predictor.name}"))
+        print(one_line(say(f"checkpoint: {predictor.name}")))
         for note in dict.fromkeys(m.checkpoint.note for m in members if m.checkpoint.note):
-            print(one_line(note))
+            print(one_line(say(note)))
     entries: dict[Path, Entry] = {}
     looked: dict[str, Any] = {
         "start_s": arguments.start,
@@ -159,7 +160,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     settings = {**predictor.settings(), "looked": looked}
     entries.update(outputs.earlier(paths, settings))
     if entries:
-        print_note(f"{len(entries)} of {len(clips)} clips were judged by an earlier run")
+        print_note(say(f"{len(entries)} of {len(clips)} clips were judged by an earlier run"))
     left = [clip for clip in clips if clip.path not in entries]
     try:
         failed = _judge(left, predictor, arguments, outputs, looked, entries)
@@ -171,7 +172,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         # In the order that they were given, not as the workers were done.
         outputs.finish([entries[path] for path in paths if path in entries])
     if len(clips) > 1:
-        (print_note if quiet else print)(tally(list(entries.values())))
+        (print_note if quiet else print)(say(tally(list(entries.values()))))
+        if not quiet and any(entry["label"] == "undecided" for entry in entries.values()):
+            print(say("what helps with the undecided: judge one alone, or see its page (--report)"))
     if not failed:
         return DONE
     return NOTHING_DONE if all(e["label"] == FAILED for e in entries.values()) else SOME_FAILED
@@ -187,8 +190,10 @@ def _judge(
 ) -> int:
     """Judge clips into `entries`, print and write what is said of them; return the failures."""
     from deepfake.errors import VideoError
+    from deepfake.report.languages import translator
     from deepfake.report.outputs import failure
 
+    say = translator(arguments.language)
     failed, alone = 0, len(clips) == 1
     for outcome in _outcomes(clips, predictor, arguments):
         path = outcome.task.path
@@ -209,9 +214,9 @@ def _judge(
             print_error(str(error))
         entries[path] = outputs.note(verdict.to_dict())
         if arguments.json != "-":
-            print(describe(verdict, alone=alone), flush=True)
+            print(describe(verdict, alone=alone, say=say), flush=True)
             for file in written:
-                print(one_line(f"  written: {file}"), flush=True)
+                print(one_line(f"  {say('written:')} {file}"), flush=True)
     return failed
 
 
@@ -223,10 +228,6 @@ def _check(arguments: argparse.Namespace) -> None:
         raise DeepfakeError("--frames must be at least 1")
     if arguments.fps is not None and not 0 < arguments.fps < math.inf:
         raise DeepfakeError(f"--fps must be above 0, got {arguments.fps}")
-    if arguments.end is not None and arguments.end <= arguments.start:
-        raise DeepfakeError(
-            f"--end {arguments.end:g} s is not after --start {arguments.start:g} s; exchange them"
-        )
     if arguments.fps is not None and arguments.frames is not None:
         raise DeepfakeError("--frames and --fps exclude each other; give one of them")
     if arguments.only_person is not None and arguments.only_person < 1:
@@ -292,16 +293,15 @@ def _about(path: Path, reason: str) -> str:
     return f"{path}: {reason.removeprefix(path.name).lstrip(': ')}"
 
 
-def describe(verdict: "Verdict", *, alone: bool = True) -> str:
-    """Return the verdict in words: the clip, each person, and when; alone, also what helps."""
-    from deepfake.report.advice import in_lines
+def describe(verdict: "Verdict", *, alone: bool = True, say: Callable[[str], str] = str) -> str:
+    """Return the verdict in words; `say` translates, `alone` adds what helps."""
+    from deepfake.report.advice import steps, weaknesses
 
-    lines = [str(verdict)]
+    lines = [f"  {verdict.scope}"] if verdict.label == "real" else []
     if verdict.reason:
         lines.append(f"  {verdict.reason}")
-    if verdict.label == "real":
-        lines.append(f"  {verdict.scope}")
-    lines += [f"  {line}" for line in in_lines(verdict, long=alone)]
+    if alone and (helps := steps(verdict)):
+        lines += ["  what helps:", *(f"    - {step}" for step in helps)]
     if verdict.likelihood_ratio is not None:
         lines.append(f"  whatever the share of fakes: {verdict.likelihood_ratio}")
     lines += [f"  {method}" for method in verdict.methods]
@@ -321,7 +321,10 @@ def describe(verdict: "Verdict", *, alone: bool = True) -> str:
             if interval.track == person.track
         ]
     lines += _shots(verdict)
-    return "\n".join(one_line(line) for line in lines)
+    name, head = verdict.video, str(verdict).removeprefix(f"{verdict.video}: ")
+    weak = ", ".join(weaknesses(verdict))
+    gate = [f"{name}: {say(f'expect an unsure answer: {weak}')}"] if weak else []
+    return "\n".join(map(one_line, [*gate, f"{name}: {say(head)}", *map(say, lines)]))
 
 
 def _shots(verdict: "Verdict") -> list[str]:

@@ -132,8 +132,8 @@ def extract_faces(
     chosen = schedule(path, index, count, start_s=start_s, end_s=end_s, shots=shots, limits=limits)
     if not chosen.positions:
         raise VideoError(
-            f"{path.name} has no frame between {start_s:g} s and {end_s} s; "
-            f"it lasts {info.duration_s:.1f} s"
+            f"{path.name} has no frame from {start_s:g} s"
+            f"{'' if end_s is None else f' to {end_s:g} s'}; it lasts {info.duration_s:.1f} s"
         )
     frames = read_frames(path, index, chosen.positions, report, limits, device)
     bounded = fps is not None or len(chosen.positions) > options.frames

@@ -81,7 +81,7 @@ class Parser(argparse.ArgumentParser):
             hint = did_you_mean(option[1], self._option_string_actions)
         elif choice:
             hint = did_you_mean(choice[1], re.findall(r"[\w.-]+", choice[2]))
-        fail(f"{message}{hint}. `{self.prog} --help` lists what there is.")
+        fail(f"{message}{hint or '.'} `{self.prog} --help` lists what there is.")
 
 
 def add_imports(parser: argparse.ArgumentParser) -> None:

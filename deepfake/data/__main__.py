@@ -52,6 +52,7 @@ def parser() -> argparse.ArgumentParser:
     shard.add_argument("faces", type=Path, nargs="?", default=Path("data/faces"))
     shard.add_argument("--out", type=Path, default=Path("data/shards"))
     shard.add_argument("--size", type=float, default=512.0, help="of a tar file at most, in MB")
+    commands.metavar = f"{{{','.join(commands.choices)}}}"  # to be named where none is given
     return top
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from deepfake.errors import DeepfakeError
 from deepfake.inference.worker import Clip, Judge, Judged, Judging, judge, look_for_all
 from preprocessing.limits import DEFAULT, Limits
 from preprocessing.workers.local import Outcome, run_local
@@ -25,7 +26,13 @@ def clip_for(
     fps: float | None = None,
     limits: Limits = DEFAULT,
 ) -> Clip:
-    """Return a clip to be looked at as those who judge it want; see `Clip` for the arguments."""
+    """Return a clip to be looked at as those who judge it want; see `Clip` for the arguments.
+
+    Raises:
+        DeepfakeError: The span ends before it starts.
+    """
+    if end_s is not None and end_s <= start_s:
+        raise DeepfakeError(f"the end, {end_s:g} s, is not after the start, {start_s:g} s")
     recipe, grow = predictor.checkpoint.recipe, predictor.grow
     others = tuple(member.options for member in predictor.members[1:])
     return Clip(path, predictor.options, recipe, start_s, end_s, fps, limits, others, grow)

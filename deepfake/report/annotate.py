@@ -14,7 +14,7 @@ import numpy as np
 from av.error import FFmpegError
 
 from deepfake.calibration import Calibration
-from deepfake.report.verdict_page import file_stem
+from deepfake.report.outputs import file_stem
 from deepfake.timeline import Timeline
 from deepfake.types import Verdict, shown
 from preprocessing.errors import VideoError
@@ -107,7 +107,7 @@ def annotate(
         extraction.info.duration_s,
     )
     source = Path(verdict.video)
-    stem = file_stem(verdict)
+    stem = file_stem(verdict.video, verdict.provenance["sha256"])
     index = index_frames(source, TRUSTED)
     frames = read_frames(source, index, range(len(index.times_s)), limits=TRUSTED)
     if index.still is not None:

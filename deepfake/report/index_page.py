@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from deepfake.report.languages import translated
 from deepfake.report.outputs import FAILED, file_stem
 from deepfake.report.page import environment
 from deepfake.types import Verdict, shown
@@ -38,7 +39,7 @@ def write_thumbnail(folder: Path, verdict: Verdict, extraction: "Extraction") ->
     file.write_bytes(marked(jpeg(crops[worst.track, worst.frame], SIDE)))
 
 
-def write_index(folder: Path, entries: Sequence[Mapping[str, Any]]) -> Path:
+def write_index(folder: Path, entries: Sequence[Mapping[str, Any]], language: str = "en") -> Path:
     """Write the index of verdicts and failures as `to_dict` gives them; return the file.
 
     Raises:
@@ -68,5 +69,6 @@ def write_index(folder: Path, entries: Sequence[Mapping[str, Any]]) -> Path:
         rows=rows, script=script, digest=digest, counts=counts
     )
     file = folder / INDEX
-    file.write_text(page, encoding="utf-8", errors="backslashreplace")
+    said = translated(page, language)
+    file.write_text(said, encoding="utf-8", errors="backslashreplace")
     return file

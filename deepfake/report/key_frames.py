@@ -25,13 +25,10 @@ class KeyFrame:
 
 
 def key_frames(clip: Path, verdict: Verdict) -> list[KeyFrame]:
-    """Return the frames with the highest scores, apart in time, in order; asks a worker process."""
+    """Return the frames with the highest scores, or some without faces; asks a worker process."""
     from preprocessing.workers.local import run_local
 
-    chosen = highest(verdict.faces, MOST)
-    if not chosen:
-        return []
-    wanted = sorted({face.frame for face in chosen})
+    wanted = sorted({face.frame for face in highest(verdict.faces, MOST)})
     (outcome,) = run_local(read, [(clip, wanted)], workers=1, timeout_s=TIMEOUT_S)
     return [
         KeyFrame(
@@ -50,7 +47,10 @@ def read(wanted: tuple[Path, list[int]]) -> list[tuple[int, float, int, int, byt
     from deepfake.report.pictures import jpeg
 
     clip, numbers = wanted
-    frames = read_frames(clip, index_frames(clip), numbers)
+    index = index_frames(clip)
+    count = len(index.times_s)
+    spread = sorted({count * (2 * k + 1) // (2 * MOST) for k in range(MOST)})
+    frames = read_frames(clip, index, numbers or spread)
     return [
         (f.index, f.time_s, f.image.shape[1], f.image.shape[0], jpeg(f.image, SIDE)) for f in frames
     ]

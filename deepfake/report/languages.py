@@ -1,8 +1,8 @@
-"""Pages in other languages, from one catalogue of gettext's .po files with English ids.
+"""Words in other languages, from one catalogue of gettext's .po files with English ids.
 
-A page is made in English and its texts are then exchanged, so that nothing that makes pages knows
-of languages. `{}` in an id stands for what differs: numbers, names, times. What is not in the
-catalogue, such as the words of a model's card, stays as it is.
+Texts are made in English and then exchanged, so that nothing that makes them knows of languages.
+`{}` in an id stands for what differs: numbers, names, times. What is not in the catalogue, such as
+an error or the card of a model of yours, stays as it is.
 """
 
 import html
@@ -13,11 +13,13 @@ from functools import cache
 from pathlib import Path
 
 FOLDER = Path(__file__).parent / "locale"
-LANGUAGES = ("en", "de", "fr", "es", "ar")
+LANGUAGES = {
+    "en": "English", "de": "Deutsch", "fr": "Français", "es": "Español", "ar": "العربية"
+}  # fmt: skip
 RIGHT_TO_LEFT = ("ar",)
 _KEPT = re.compile(r"(<(style|pre|code|script)\b.*?</\2>)", re.S)
-_TEXTS = re.compile(r"(>)([^<>]*[A-Za-z][^<>]*)(<)|((?:aria-label|alt)=\")([^\"]+)(\")")
-_VALUE = r"((?:(?![.;] ).){1,60}?)"  # of no more than a sentence
+_TEXTS = re.compile(r"(>)([^<>]*[A-Za-z][^<>]*)(<)|((?:aria-label|alt|placeholder)=\")([^\"]+)(\")")
+_VALUE = r"((?:(?![.;](?: |$)).){1,120}?)"  # of no more than a sentence
 _SENTENCE = re.compile(r"(?<=[.;]) +")
 
 
@@ -25,7 +27,7 @@ def translated(page: str, language: str) -> str:
     """Return an English HTML page in one of `LANGUAGES`."""
     if language == "en":
         return page
-    text = _translator(language)
+    text = translator(language)
 
     def exchange(found: re.Match[str]) -> str:
         before, words, after = (part for part in found.groups() if part is not None)
@@ -53,7 +55,10 @@ def catalogue(language: str) -> dict[str, str]:
 
 
 @cache
-def _translator(language: str) -> Callable[[str], str]:
+def translator(language: str) -> Callable[[str], str]:
+    """Return what says an English line in a language; indentation and `- ` before it stay."""
+    if language == "en":
+        return str
     known = catalogue(language)
     patterns = [
         (re.compile(re.escape(english).replace(r"\{\}", _VALUE)), said)
@@ -66,10 +71,21 @@ def _translator(language: str) -> Callable[[str], str]:
             return known[text]
         for pattern, said in patterns:
             if found := pattern.fullmatch(text):
-                return said.format(*(one(value) or value for value in found.groups()))
+                return said.format(*map(each, found.groups()))
         return None
 
+    def each(value: str) -> str:
+        return one(value) or ", ".join(one(part) or part for part in value.split(", "))
+
+    def sentence(text: str) -> str:
+        if text.endswith(")") and "(" not in text:
+            return sentence(text[:-1]) + ")"
+        bare = text.rstrip(".;")
+        return one(text) or (one(bare) or bare) + text[len(bare) :]
+
     def whole(text: str) -> str:
-        return one(text) or " ".join(one(part) or part for part in _SENTENCE.split(text))
+        core = text.lstrip(" -")
+        said = one(core) or " ".join(map(sentence, _SENTENCE.split(core)))
+        return text[: len(text) - len(core)] + said
 
     return whole

@@ -53,7 +53,7 @@ class Outputs:
     signing_key: Path | None = None  # that signs them; None for the user's own
     trust: Path | None = None  # PEM file of certificates whose Content Credentials are trusted
     paths: bool = False  # whether pages name whole paths
-    language: str = "en"  # of the pages
+    language: str = "en"  # of what is told
 
     def prepare(self) -> None:
         """Make the folders and see that everything can be written, before any work.
@@ -189,7 +189,7 @@ class Outputs:
         if self.report is not None and len(entries) > 1:
             from deepfake.report.index_page import write_index
 
-            write_index(self.report, entries)
+            write_index(self.report, entries, self.language)
 
 
 def file_stem(video: str, sha256: str) -> str:

@@ -17,7 +17,7 @@ from deepfake.calibration import Calibration
 from deepfake.checkpoints.card import card_beside, errors_in
 from deepfake.checkpoints.loading import DEFAULT, DEFAULT_MODEL
 from deepfake.explain.maps import explain_crops
-from deepfake.report import advice, outputs, words
+from deepfake.report import advice, words
 from deepfake.report.charts import timeline_svg
 from deepfake.report.key_frames import highest, key_frames
 from deepfake.report.languages import translated
@@ -62,11 +62,6 @@ class Person:
     picks: Sequence[tuple[FaceScore, float, float]]
     strip: Sequence[FaceScore]  # in order of time
     large: Sequence[FaceScore]  # those with the highest scores
-
-
-def file_stem(verdict: Verdict) -> str:
-    """Return a name without anything special in it, the same for the same clip."""
-    return outputs.file_stem(verdict.video, str(verdict.provenance.get("sha256", "")))
 
 
 def verdict_page(
@@ -129,7 +124,6 @@ def verdict_page(
         frames=key_frames(file, verdict),
         origin=origin(file, trusted),
         weaknesses=advice.weaknesses(verdict),
-        kind=advice.kind(verdict),
         steps=advice.steps(verdict),
         errors=errors_in(card),
         card=card,

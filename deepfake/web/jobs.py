@@ -15,9 +15,11 @@ from deepfake.errors import DeepfakeError, VideoError
 from deepfake.inference import VideoPredictor
 from deepfake.inference.clips import clip_for, judge_clips
 from deepfake.report import words
-from deepfake.report.advice import kind, steps
+from deepfake.report.advice import steps
+from deepfake.report.languages import translated
+from deepfake.report.outputs import file_stem
 from deepfake.report.page import fragment
-from deepfake.report.verdict_page import file_stem, verdict_page
+from deepfake.report.verdict_page import verdict_page
 from deepfake.types import Verdict
 from preprocessing.limits import Limits
 from preprocessing.workers.sandbox import is_supported
@@ -40,7 +42,7 @@ class Wish:
     end_s: float | None = None  # its end; None for the end of the clip
     frames: int | None = None  # to look at; None takes the checkpoint's
     person: int | None = None  # the only one to judge, from 1; None for all
-    language: str = "en"  # of the report
+    language: str = "en"  # of the answer
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ class Jobs:
         """Return the verdict on a clip; it stays, to be judged again, until it is old.
 
         Args:
-            clip: The file; one in `folder` that cannot be judged is removed at once.
+            clip: The file.
             wish: How.
             progress: Told the part that is done, in [0, 1], and what goes on.
 
@@ -100,7 +102,6 @@ class Jobs:
             found=lambda _: progress(0.7, "Scoring faces"),
         )
         if outcome.result is None:
-            self.remove_upload(clip)
             reason = outcome.reason.replace(str(clip), clip.name).removeprefix(f"{clip.name} ")
             raise VideoError(f"{clip.name} cannot be judged: {reason}")
         extraction = outcome.result.extraction
@@ -108,16 +109,17 @@ class Jobs:
         verdict = replace(outcome.result.verdict, video=clip.name)
         progress(0.9, "Writing the report")
         page = verdict_page(verdict, extraction, predictor, clip=clip, language=wish.language)
-        return self._write(verdict, page)
+        return self._write(verdict, page, wish.language)
 
-    def _write(self, verdict: Verdict, page: str) -> Judged:
+    def _write(self, verdict: Verdict, page: str, language: str) -> Judged:
         folder = self.folder / f"result-{uuid4().hex}"
         folder.mkdir(mode=0o700)
-        stem = file_stem(verdict)
+        stem = file_stem(verdict.video, verdict.provenance["sha256"])
         (folder / f"{stem}.html").write_text(page, encoding="utf-8")
         text = json.dumps(verdict.to_dict(), indent=2, allow_nan=False)
         (folder / f"{stem}.json").write_text(text + "\n", encoding="utf-8")
-        (folder / HEADLINE).write_text(headline(verdict), encoding="utf-8")
+        told = translated(headline(verdict), language)
+        (folder / HEADLINE).write_text(told, encoding="utf-8")
         found = self.find(folder.name)
         assert found is not None
         return found
@@ -133,11 +135,6 @@ class Jobs:
         page = report.read_text(encoding="utf-8")
         return Judged(result, name, words, page, report, verdict_json)
 
-    def remove_upload(self, clip: Path) -> None:
-        """Remove a clip that was uploaded, with the folder made for it."""
-        if clip.is_relative_to(self.folder) and clip.parent != self.folder:
-            shutil.rmtree(clip.parent, ignore_errors=True)
-
     def remove_old(self, kept_s: float = KEPT_S) -> None:
         """Remove results and uploads that are older than so many seconds."""
         for folder in self.folder.iterdir():
@@ -147,7 +144,8 @@ class Jobs:
 
 def headline(verdict: Verdict) -> str:
     """Return a verdict in words, as HTML."""
-    said = kind(verdict) if verdict.score is None else f"score {verdict.shown(verdict.score)}"
+    score = verdict.score
+    said = "cannot be judged" if score is None else f"score {verdict.shown(score)}"
     return fragment(
         "headline",
         verdict,
@@ -155,7 +153,7 @@ def headline(verdict: Verdict) -> str:
         tone=words.tone(verdict, verdict.label),
         title=words.headline(verdict),
         clip=Path(verdict.video).name,
-        steps=steps(verdict) if kind(verdict) else (),
+        steps=[step.rsplit(" (", 1)[0] for step in steps(verdict)],  # commands are not for here
     )
 
 

@@ -9,13 +9,17 @@ from typing import Any
 from deepfake.aggregation import RULES
 from deepfake.cli.console import seconds
 from deepfake.errors import DeepfakeError
-from deepfake.report.languages import LANGUAGES
+from deepfake.report.languages import LANGUAGES, RIGHT_TO_LEFT, translator
 from deepfake.report.page import fragment
 from deepfake.web.jobs import Jobs, Judged, Wish
 from preprocessing.video.files import IMAGE_SUFFIXES
 
 OWN_RULE = "as the checkpoint says"
 SAMPLES = Path(__file__).parents[2] / "samples"
+ABOUT = (
+    "A verdict is a statistical statement of one model, not evidence by itself. Clips are judged "
+    "on this computer and removed after 15 minutes; until then they can be judged in other ways."
+)
 SHOWN = 4  # clips with a player
 WAITING = 16  # jobs in the queue; more are told to come later
 CHECK_S, CACHE_S = 300, 900  # how often Gradio looks for old files, and how old they get
@@ -67,8 +71,9 @@ def preview(files: Sequence[str] | None) -> str:
     return fragment("preview", some, images) if some else ""
 
 
-def build(jobs: Jobs, checkpoints: Sequence[str]) -> Any:  # noqa: ANN401  gradio is untyped
-    """Return the page, on which jobs judge clips by one of the checkpoints, at first the first."""
+def build(jobs: Jobs, checkpoints: Sequence[str], words_in: str = "en") -> Any:  # noqa: ANN401
+    """Return the page in one of `LANGUAGES`, on which jobs judge clips by a checkpoint."""
+    say = translator(words_in)
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["GRADIO_TEMP_DIR"] = str(jobs.folder)
     import gradio as gr
@@ -94,15 +99,15 @@ def build(jobs: Jobs, checkpoints: Sequence[str]) -> Any:  # noqa: ANN401  gradi
         clips: list[str] | None,
         checkpoint: str,
         rule: str,
+        language: str = words_in,
         start: str = "",
         end: str = "",
         frames: float | None = None,
         person: float | None = None,
-        language: str = "en",
         progress: Any = gr.Progress(),  # noqa: ANN401, B008
     ) -> Answer:
         found: list[Judged] = []
-        errors: list[str] = [] if clips else ["Drop a clip first."]
+        errors: list[str] = [] if clips else [say("Drop a clip first.")]
         try:
             wish = Wish(
                 checkpoint,
@@ -117,69 +122,65 @@ def build(jobs: Jobs, checkpoints: Sequence[str]) -> Any:  # noqa: ANN401  gradi
             return show([], [str(error)])
         for clip in clips or ():
             try:
-                found.append(jobs.judge(Path(clip), wish, progress))
+                found.append(jobs.judge(Path(clip), wish, lambda x, step: progress(x, say(step))))
             except DeepfakeError as error:
-                errors.append(str(error))
+                errors.append(say(str(error)))
         return show(found, errors)
-
-    def of_sample(path: Path) -> Any:  # noqa: ANN401
-        def judge_sample(checkpoint: str, rule: str, progress: Any = gr.Progress()) -> Answer:  # noqa: ANN401, B008
-            return judge([str(path)], checkpoint, rule, progress=progress)
-
-        return judge_sample
 
     with gr.Blocks(
         title="deepfake", analytics_enabled=False, delete_cache=(CHECK_S, CACHE_S)
     ) as page:
-        gr.Markdown(
-            "# Is the face in this clip real?\nA verdict is a statistical statement of one model, "
-            "not evidence by itself. Clips are judged on this computer and removed after 15 "
-            "minutes; until then they can be judged in other ways."
-        )
+        gr.Markdown(f"# {say('Is the face in this clip real?')}\n{say(ABOUT)}")
         with gr.Row():
             with gr.Column():
-                label = "Videos or photographs"
+                label = say("Videos or photographs")
                 clip = gr.File(label=label, file_count="multiple", elem_id="clip")
                 shown = gr.HTML()
             with gr.Column():
                 checkpoint = gr.Dropdown(
-                    list(checkpoints), value=checkpoints[0], label="Checkpoint"
+                    list(checkpoints), value=checkpoints[0], label=say("Checkpoint")
                 )
                 rule = gr.Dropdown(
-                    [OWN_RULE, *RULES], value=OWN_RULE, label="Rule from faces to a verdict"
+                    [(say(OWN_RULE), OWN_RULE), *RULES],
+                    value=OWN_RULE,
+                    label=say("Rule from faces to a verdict"),
                 )
-                with gr.Accordion("A part of the clip", open=False), gr.Row():
-                    start = gr.Textbox(label="From", placeholder="0:00")
-                    end = gr.Textbox(label="To", placeholder="the end")
-                    frames = gr.Number(label="Frames", precision=0, minimum=1, value=None)
-                    person = gr.Number(label="Only person", precision=0, minimum=1, value=None)
-                language = gr.Dropdown(list(LANGUAGES), value="en", label="Language of the report")
-                button = gr.Button("Judge", variant="primary", elem_id="judge")
+                with gr.Accordion(say("A part of the clip"), open=False), gr.Row():
+                    start = gr.Textbox(label=say("From"), placeholder="0:00")
+                    end = gr.Textbox(label=say("To"), placeholder=say("the end"))
+                    frames = gr.Number(0, label=say("Frames (0: as usual)"), precision=0, minimum=0)
+                    person = gr.Number(0, label=say("Only person (0: all)"), precision=0, minimum=0)
+                named = [(name, code) for code, name in LANGUAGES.items()]
+                language = gr.Dropdown(named, value=words_in, label=say("Language of the answer"))
+                button = gr.Button(say("Judge"), variant="primary", elem_id="judge")
         samples = [path for path in sorted(SAMPLES.glob("*.mp4")) if path.is_file()]
         with gr.Row():
-            tries = [(path, gr.Button(f"Try {path.name}", size="sm")) for path in samples]
+            tries = [(path, gr.Button(say(f"Try {path.name}"), size="sm")) for path in samples]
         verdict = gr.HTML(elem_id="verdict", min_height=140)
-        which = gr.Radio([], label="Report of", visible=False, elem_id="which")
+        which = gr.Radio([], label=say("Report of"), visible=False, elem_id="which")
         with gr.Row():
             report_file = gr.DownloadButton(
-                "Download the report", elem_id="report", interactive=False
+                say("Download the report"), elem_id="report", interactive=False
             )
             json_file = gr.DownloadButton(
-                "Download the verdict as JSON", elem_id="json", interactive=False
+                say("Download the verdict as JSON"), elem_id="json", interactive=False
             )
         report = gr.HTML()
         kept = gr.BrowserState([], storage_key="deepfake-results")
         outputs = [verdict, which, report, report_file, json_file, kept]
+        way = f"lang: '{words_in}', dir: '{'rtl' if words_in in RIGHT_TO_LEFT else 'ltr'}'"
         quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
         judging: dict[str, Any] = {"concurrency_id": "judge", "show_progress_on": verdict}
-        asked = [clip, checkpoint, rule, start, end, frames, person, language]
+        usual = [checkpoint, rule, language]
+        asked = [clip, *usual, start, end, frames, person]
         clip.change(preview, clip, shown, **quiet)
         button.click(judge, asked, outputs, api_name="judge", **judging)
         which.input(lambda ids, one: show(known(ids), (), one), [kept, which], outputs, **quiet)
+        page.load(None, None, None, js=f"() => Object.assign(document.documentElement, {{{way}}})")
         page.load(lambda ids: show(known(ids), ()), kept, outputs, **quiet)
         for path, sample in tries:
-            name, given = f"judge_{path.stem}", [checkpoint, rule]
-            sample.click(of_sample(path), given, outputs, api_name=name, **judging)
+            given = [gr.State([str(path)]), *usual]
+            sample.click(judge, given, outputs, api_name=f"judge_{path.stem}", **judging)
     page.queue(max_size=WAITING, default_concurrency_limit=1)
     return page
 

@@ -32,7 +32,8 @@ def test_a_missing_package_is_one_line(verb: str) -> None:
         (["predict", "a.mp4", "--reprot", "x"], "; did you mean --report?"),
         (["predict", "a.mp4", "--backend", "onx"], "; did you mean onnx?"),
         (["preprocess", "a", "--worker_s", "3"], "; did you mean --workers?"),
-        (["data", "chek"], "; did you mean check?"),
+        (["data", "chek"], "; did you mean check? `python"),
+        (["data"], "required: {check,verify,"),
         (["pedict", "a.mp4"], "; did you mean predict?"),
         (["predict", "a.mp4", "--xyzzy"], "unrecognized arguments: --xyzzy. `"),
     ],
@@ -67,7 +68,7 @@ def test_what_is_no_time_is_told(text: str, capsys: pytest.CaptureFixture[str]) 
 
 
 def test_an_end_before_the_start_is_named() -> None:
-    with pytest.raises(DeepfakeError, match=r"--end 3 s is not after --start 62 s"):
+    with pytest.raises(DeepfakeError, match="the end, 3 s, is not after the start, 62 s"):
         predict.main(["a.mp4", "--start", "1:02", "--end", "3"])
 
 

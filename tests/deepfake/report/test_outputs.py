@@ -17,7 +17,7 @@ from deepfake.errors import DeepfakeError
 from deepfake.inference import VideoPredictor
 from deepfake.predict import describe, main
 from deepfake.report.outputs import Outputs
-from deepfake.types import Interval, TrackScore, Verdict
+from deepfake.types import FaceScore, Interval, TrackScore, Verdict
 from preprocessing import pipeline
 from preprocessing.types import Detection, Image, PreprocessOptions
 
@@ -175,6 +175,21 @@ def test_words_and_notebook_tell_when() -> None:
     shown = verdict._repr_html_()
     assert "&lt;b&gt;.mp4" in shown
     assert "2.0\N{EN DASH}5.5 s" in shown
+
+
+def test_what_to_expect_comes_first_and_what_helps_last() -> None:
+    seen = {"frames_wanted": 32, "bits_per_pixel": 0.01}
+    face = FaceScore(0.3, 0, 4, box=(0.0, 0.0, 60.0, 90.0))
+    unsure = Verdict("a", "undecided", 0.3, 0.5, faces=(face,) * 9, provenance=seen)
+    lines = describe(unsure).splitlines()
+    assert lines[0] == "a: expect an unsure answer: faces only 90 pixels high, strong compression"
+    assert lines[1].startswith("a: UNDECIDED (score 0.30, in between")
+    assert lines[-1] == "    - ask who published it first where it is from"
+    assert "what helps" not in describe(unsure, alone=False)
+    nobody = replace(unsure, score=None, faces=(), provenance={**seen, "only_person": 9})
+    assert describe(nobody).splitlines()[-1] == (
+        "    - judge everybody, to see who there is (without --only-person)"
+    )
 
 
 def test_a_score_is_shown_on_its_side_of_a_limit() -> None:

@@ -17,8 +17,9 @@ from deepfake.evaluation.likelihood import LikelihoodRatio
 from deepfake.inference import VideoPredictor
 from deepfake.report import words
 from deepfake.report.charts import timeline_svg
+from deepfake.report.outputs import file_stem
 from deepfake.report.pictures import data_uri, heated
-from deepfake.report.verdict_page import _picks, file_stem, verdict_page
+from deepfake.report.verdict_page import _picks, verdict_page
 from deepfake.timeline import timelines
 from deepfake.types import FaceScore, Verdict
 
@@ -89,11 +90,10 @@ def evil_page(mild: Checkpoint, samples: Path, tmp_path_factory: pytest.TempPath
     shutil.copy(samples / "fake.mp4", clip)
     predictor = VideoPredictor(mild)
     extraction = predictor.look(clip)
-    page = folder / "page.html"
-    verdict = predictor.judge(clip, extraction)
-    text = verdict_page(verdict, extraction, predictor)
-    page.write_text(text, encoding="utf-8", errors="backslashreplace")
-    return page
+    page = verdict_page(predictor.judge(clip, extraction), extraction, predictor)
+    file = folder / "page.html"
+    file.write_text(page, encoding="utf-8", errors="backslashreplace")
+    return file
 
 
 def test_the_page_loads_and_runs_nothing(evil_page: Path) -> None:
@@ -114,7 +114,6 @@ def test_the_clip_s_name_is_only_text(evil_page: Path) -> None:
     assert "<img src=x" not in text
     assert "<b>of a test" not in text
     assert "<b>lip-sync" not in text
-    assert re.fullmatch(r"img-src-x-onerror-alert-1-[0-9a-f]{8}\.html", evil_page.name)
 
 
 def test_the_page_is_accessible(evil_page: Path) -> None:
@@ -260,9 +259,8 @@ def test_an_answer_says_what_it_is_about() -> None:
 
 
 def test_file_names_hold_nothing_special() -> None:
-    odd = Verdict("/a/\u202e../\x1b[31m\N{SNOWMAN}.mp4", "real", 0.1, 0.5)
-    assert file_stem(odd) == "31m-"
-    assert file_stem(replace(odd, video="/a/\N{SNOWMAN}.mp4")) == "clip-"
+    assert file_stem("/a/\u202e../\x1b[31m\N{SNOWMAN}.mp4", "") == "31m-"
+    assert file_stem("/a/\N{SNOWMAN}.mp4", "") == "clip-"
 
 
 @pytest.mark.slow

@@ -47,6 +47,14 @@ def test_a_clip_is_judged_again_until_it_is_old_and_its_name_harms_nothing(
     for text in (found.headline, found.page, framed(found.page), str(found.report)):
         assert "<img src=x" not in text
     assert framed(found.page).count("<") == 2, "everything of the page must be escaped"
+    with pytest.raises(DeepfakeError, match=r"onerror.*has no frame from 30 s; it lasts 4\.0 s"):
+        jobs.judge(clip, Wish(str(checkpoint), start_s=30.0))
+    with pytest.raises(DeepfakeError, match="the end, 1 s, is not after the start, 3 s"):
+        jobs.judge(clip, Wish(str(checkpoint), start_s=3.0, end_s=1.0))
+    assert clip.exists(), "a wrong wish costs no other upload"
+    again = jobs.judge(clip, Wish(str(checkpoint), frames=2, language="ar"))
+    assert "غير معاير" in again.headline
+    assert "--" not in again.headline, "a command is nothing for a page"
     os.utime(clip.parent, (0, 0))
     jobs.remove_old()
     assert not clip.exists()
@@ -54,25 +62,22 @@ def test_a_clip_is_judged_again_until_it_is_old_and_its_name_harms_nothing(
         jobs.judge(clip, wish)
 
 
-def test_a_broken_clip_is_told_by_its_name_and_removed(jobs: Jobs, checkpoint: Path) -> None:
+def test_a_broken_clip_is_told_by_its_name(jobs: Jobs, checkpoint: Path) -> None:
     source = jobs.folder / "source.mp4"
     source.write_bytes(b"no video" * 100)
     clip = uploaded(jobs, source, "holiday.mp4")
     with pytest.raises(DeepfakeError, match=r"holiday\.mp4 cannot be judged") as error:
         jobs.judge(clip, Wish(str(checkpoint)))
     assert str(jobs.folder) not in str(error.value)
-    assert not clip.exists()
 
 
-def test_only_old_results_and_only_uploads_are_removed(jobs: Jobs, samples: Path) -> None:
+def test_only_what_is_old_is_removed(jobs: Jobs) -> None:
     old, new = jobs.folder / "result-old", jobs.folder / "result-new"
     for folder in (old, new):
         folder.mkdir()
     os.utime(old, (time.time() - 1000, time.time() - 1000))
     jobs.remove_old()
     assert (old.exists(), new.exists()) == (False, True)
-    jobs.remove_upload(samples / "fake.mp4")
-    assert (samples / "fake.mp4").is_file()
 
 
 def test_a_checkpoint_that_is_none_is_told_before_the_page_is_there(tmp_path: Path) -> None:
