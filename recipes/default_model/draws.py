@@ -165,6 +165,7 @@ class Draws(Dataset[dict[str, Tensor]]):
         margin: Least and largest, around the box's longer side, on each side.
         seed: Of everything.
         damage: Whether pairs are damaged.
+        balance: Share of the pairs whose sharpness is balanced.
     """
 
     def __init__(
@@ -176,12 +177,14 @@ class Draws(Dataset[dict[str, Tensor]]):
         margin: tuple[float, float] = MARGIN,
         seed: int = 0,
         damage: bool = True,
+        balance: float = BALANCED,
     ) -> None:
         self.material = material
         self.size = size
         self.margin = margin
         self.seed = seed
         self.damage = damage
+        self.balance = balance
         absent = {
             "dfdc": not material.with_fakes,
             "deepfacelive": not material.twins,
@@ -208,7 +211,7 @@ class Draws(Dataset[dict[str, Tensor]]):
             made = self._pair(drawn, rng)
             if made is None:
                 continue
-            if rng.random() < BALANCED:
+            if rng.random() < self.balance:
                 return Pair(*balanced(made.real, made.fake, rng), made.mask)
             return made
         raise RuntimeError(f"no visible fake in {TRIES} tries")

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -22,6 +23,9 @@ from preprocessing.crops.manifest import read_manifest
 from preprocessing.types import FaceCrop, Image
 from recipes.default_model.draws import Draws, Kind
 from recipes.default_model.gather import gather
+
+if TYPE_CHECKING:
+    from torch import nn
 
 logger = logging.getLogger(__name__)
 
@@ -116,7 +120,8 @@ def sources(
 
     def blends(*kinds: Kind, count: int = BLENDS) -> Callable[[], Iterator[Row]]:
         def make() -> Iterator[Row]:
-            return blends_of(Draws(gather(material, dfdc, "val"), size=224), kinds, count)
+            draws = Draws(gather(material, dfdc, "val"), size=224, balance=0)
+            return blends_of(draws, kinds, count)
 
         return make
 
@@ -133,6 +138,7 @@ def sources(
         "DFDC frames": blends("dfdc"),
         "self-blended": blends("self"),
         "tool-shaped": blends("tool"),
+        "decoded": blends("decoded"),
     }
 
 
@@ -238,6 +244,13 @@ def torch_scorer(path: Path) -> Scorer:
     state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
     network = MultiStageClassifier()
     network.load_state_dict({k.removeprefix("network."): v for k, v in state.items()})
+    return network_scorer(network)
+
+
+def network_scorer(network: "nn.Module") -> Scorer:
+    """Return a scorer of a network in torch: logits of faces."""
+    import torch
+
     network.eval().to(memory_format=torch.channels_last)
 
     @torch.inference_mode()
@@ -245,7 +258,8 @@ def torch_scorer(path: Path) -> Scorer:
         found = []
         for start in range(0, len(faces), 32):
             batch = torch.from_numpy(faces[start : start + 32]).permute(0, 3, 1, 2).float()
-            found.append(network((batch - 127.5) / 127.5))
+            batch = ((batch - 127.5) / 127.5).contiguous(memory_format=torch.channels_last)
+            found.append(network(batch))
         return np.asarray(torch.cat(found), dtype=np.float64)
 
     return score
