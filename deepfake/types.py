@@ -238,12 +238,19 @@ class Verdict:
         digits = 2 if self.score is None else len(self.shown(self.score).split(".")[1])
         return f"{limit:.{digits}f}"
 
+    def _why_not(self, score: float) -> str:
+        """Tell a score between the limits from one that would decide, but for the reason given."""
+        if self.label != "undecided" or not self.calibrated:
+            return ""
+        real, fake = self.real_below, self.fake_from
+        decides = (real is not None and score < real) or (fake is not None and score >= fake)
+        return ", held back" if decides else ", in between"
+
     def _head(self) -> str:
         if self.score is None:
             score, leaning = "cannot be judged", "not calibrated"
         else:
-            between = ", in between" if self.label == "undecided" and self.calibrated else ""
-            score = f"score {self.shown(self.score)}{between}"
+            score = f"score {self.shown(self.score)}{self._why_not(self.score)}"
             side = "fake" if self.score >= self.threshold else "real"
             leaning = f"not calibrated, leans to {side}"
         return f"({score}; {self.limits if self.calibrated else leaning})"

@@ -197,6 +197,9 @@ def test_a_score_is_shown_on_its_side_of_a_limit() -> None:
     assert str(near) == (
         "a: UNDECIDED (score 0.792, in between; real below 0.239, fake from 0.793)"
     )
+    for score in (0.1, 0.9):
+        kept = replace(near, score=score, reason="not all were judged")
+        assert str(kept).startswith(f"a: UNDECIDED (score {score:.2f}, held back; ")
     sure = Verdict("a", "fake", 0.99999, 0.5, fake_from=0.5)
     assert str(sure) == "a: FAKE (score over 0.99; none called real, fake from 0.50)"
     still = Verdict("a.jpg", "fake", 0.9, 0.5, tracks=(TrackScore(1, 0.9, 1, 0.0, 0.0),))
