@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from preprocessing.faces.detection import FaceDetector, FaceFollower
 from preprocessing.types import Box, Detection, Frame
 
-EVERY = 4  # frames from one full search to the next
+EVERY = 6  # frames from one full search to the next
 BATCH = 16  # frames that a detector which cannot follow is given at once
 MAX_SPAN_S = 2.0  # from one full search to the next; in longer times small faces come and go
 MAX_PIXELS = 32_000_000  # held from one full search to the next: four frames of 4K

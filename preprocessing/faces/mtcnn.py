@@ -4,6 +4,7 @@ Zhang et al., Joint Face Detection and Alignment using Multi-task Cascaded Convo
 IEEE Signal Processing Letters 2016, https://arxiv.org/abs/1604.02878
 """
 
+import threading
 from collections.abc import Sequence
 from functools import cached_property
 
@@ -59,6 +60,7 @@ class MTCNN:
         self.min_face_size = min_face_size
         self.factor = factor
         self.threads = threads
+        self._spare = threading.local()  # the last table
 
     @cached_property
     def _networks(self) -> tuple[Network, Network, Network]:
@@ -91,7 +93,7 @@ class MTCNN:
                 "MTCNN wants RGB images (H, W, 3) of uint8, "
                 f"got shape {image.shape} of {image.dtype}"
             )
-        table = SumTable(image)
+        table = self._spare.table = SumTable(image, getattr(self._spare, "table", None))
         boxes = self._refine(table, self._propose(table, expected))
         boxes, scores, landmarks = self._finish(table, boxes)
         order = np.argsort(-area(boxes), kind="stable")

@@ -36,12 +36,13 @@ class SumTable:
 
     Args:
         image: RGB (H, W, 3).
+        spare: A table of no more use, whose memory is taken: new pages cost more than the sums.
     """
 
-    def __init__(self, image: Image) -> None:
+    def __init__(self, image: Image, spare: "SumTable | None" = None) -> None:
         self.height, self.width = image.shape[:2]
         # 32 bits wrap around above 8 million white pixels, and back when sums are subtracted
-        self._sums: Any = cv2.integral(image)  # (H + 1, W + 1, 3)
+        self._sums: Any = cv2.integral(image, spare and spare._sums)  # (H + 1, W + 1, 3)
 
     def resize(self, height: int, width: int, part: Part | None = None) -> Floats:
         """Return the image at another size (height, width, 3), or a part of it at that size."""
@@ -77,7 +78,8 @@ class SumTable:
         sums -= self._at(y1, x0)
         sums -= self._at(y0, x1)
         sums += self._at(y0, x0)
-        return seen, means(sums, y1 - y0, x1 - x0)
+        areas = (y1 - y0)[:, :, None, None] * (x1 - x0)[:, None, :, None]
+        return seen, sums.astype(np.float32) / areas.astype(np.float32)
 
     def _at(self, y: Integers, x: Integers) -> NDArray[np.int32]:
         """Return the sums (N, side, side, 3) at every pair of y (N, side) and x (N, side)."""
@@ -91,14 +93,6 @@ def bins(start: Integers, stop: Integers, target: int) -> tuple[Integers, Intege
     i = np.arange(target)
     start, size = start[:, None], (stop - start)[:, None]
     return start + i * size // target, start - (-(i + 1) * size // target)
-
-
-def means(sums: NDArray[np.int32], heights: Integers, widths: Integers) -> Floats:
-    """Return sums (N, rows, columns, 3) over bins of heights (N, rows) and widths (N, columns)."""
-    values = sums.astype(np.float32)
-    areas = heights[:, :, None, None] * widths[:, None, :, None]
-    values /= areas.astype(np.float32)
-    return values
 
 
 def scales(height: int, width: int, largest: float, factor: float) -> list[float]:

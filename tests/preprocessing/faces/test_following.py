@@ -65,6 +65,13 @@ class InFull:
         return self.mtcnn.detect(images)
 
 
+@pytest.fixture(autouse=True)
+def fourth(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Search every fourth frame in full, as the schedules below are written; real ones as ever."""
+    if request.node.get_closest_marker("realdata") is None:
+        monkeypatch.setattr(following, "EVERY", 4)
+
+
 def shots(count: int, *, spacing_s: float = 0.1, cuts: Iterable[int] = ()) -> list[Shot]:
     images = [np.full((4, 4, 3), number, np.uint8) for number in range(count)]
     return [
