@@ -1,5 +1,6 @@
 """Several networks on one face, each with its own margin: the mean of what they say."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -53,15 +54,18 @@ class ViewEnsemble(Network):
             matrix = resampling(image_size, view, size)
             used = np.flatnonzero(matrix.any(axis=0))
             self.seen.append(slice(int(used[0]), int(used[-1]) + 1))
-            matrix = np.ascontiguousarray(matrix[:, self.seen[-1]])
-            self.as_it_is.append(np.array_equal(matrix, np.eye(size)))
-            self.register_buffer(f"view{number}", torch.from_numpy(matrix), persistent=False)
+            block = repeated(matrix[:, self.seen[-1]])
+            self.as_it_is.append(np.array_equal(block, [[1]]))
+            self.register_buffer(f"view{number}", torch.from_numpy(block), persistent=False)
 
     def faces(self, faces: Tensor, number: int) -> Tensor:
         """Return the faces (B, 3, s, s) that a network sees of crops (B, 3, S, S)."""
-        matrix: Tensor = getattr(self, f"view{number}")
+        block: Tensor = getattr(self, f"view{number}")
         part = faces[..., self.seen[number], self.seen[number]]
-        return part if self.as_it_is[number] else matrix @ part @ matrix.T
+        if self.as_it_is[number]:
+            return part
+        rows = (block @ part.unflatten(-2, (-1, block.shape[1]))).flatten(-3, -2)
+        return (rows.unflatten(-1, (-1, block.shape[1])) @ block.T).flatten(-2)
 
     def forward_features(self, faces: Tensor) -> Tensor:
         """Return the features of all networks (B, D), one behind the other, for crops."""
@@ -81,6 +85,18 @@ class ViewEnsemble(Network):
             )
         ]
         return torch.stack(logits).mean(dim=0)
+
+
+def repeated(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the smallest block that a matrix (M, N) repeats along its diagonal, zero elsewhere."""
+    rows, columns = matrix.shape
+    for count in range(math.gcd(rows, columns), 0, -1):
+        block = matrix[: rows // count, : columns // count]
+        if rows % count == columns % count == 0 and np.allclose(
+            np.kron(np.eye(count), block), matrix, rtol=0, atol=1e-6
+        ):
+            break
+    return np.ascontiguousarray(block)
 
 
 def resampling(side: int, view: float, size: int) -> NDArray[np.float32]:

