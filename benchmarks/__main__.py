@@ -1,6 +1,6 @@
 """Print our figures beside those of the reference procedure.
 
-python -m benchmarks [detect|preprocess|predict|infer|train|load] [--clip FILE ...] [--json]
+python -m benchmarks [NAME ...] [--clip FILE ...] [--json]
 
 A benchmark is a module of its name in this package with `run(clips) -> list[Row]`. The ratio says
 how many times better ours is; absolute times hold for one machine and moment only.
@@ -17,7 +17,10 @@ from pathlib import Path
 
 from benchmarks.measure import Row, default_clips, write
 
-NAMES = ("detect", "preprocess", "predict", "infer", "train", "load")
+NAMES = (
+    *("detect", "preprocess", "predict", "floor", "long"),
+    *("infer", "train", "load", "self_blending"),
+)
 
 
 def table(rows: list[Row]) -> str:

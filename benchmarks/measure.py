@@ -99,6 +99,7 @@ def child(command: Sequence[str], *, threads: int = 1) -> Usage:
     """
     threading = {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
     environment = os.environ | threading | {"OMP_WAIT_POLICY": "passive"}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # what is installed has its bytecode
     start = time.perf_counter()
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     process = subprocess.Popen(
