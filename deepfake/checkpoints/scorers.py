@@ -139,8 +139,7 @@ class OnnxScorer(GraphScorer):
         options.log_severity_level = 4
         options.enable_mem_pattern = False  # a plan of all feature maps side by side takes twice
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        if self.threads is not None:
-            options.intra_op_num_threads = self.threads
+        options.intra_op_num_threads = self.threads or 0
         try:
             return onnxruntime.InferenceSession(
                 str(self.graph), options, providers=["CPUExecutionProvider"]

@@ -49,20 +49,18 @@ class ViewEnsemble(Network):
         self.widths = [int(network.num_features) for network in networks]  # type: ignore[arg-type]
         self.num_features = sum(self.widths)
         self.seen: list[slice] = []
-        self.as_it_is: list[bool] = []  # whether the part seen is taken pixel by pixel
         for number, (view, size) in enumerate(zip(views, sizes, strict=True)):
             matrix = resampling(image_size, view, size)
             used = np.flatnonzero(matrix.any(axis=0))
             self.seen.append(slice(int(used[0]), int(used[-1]) + 1))
             block = repeated(matrix[:, self.seen[-1]])
-            self.as_it_is.append(np.array_equal(block, [[1]]))
             self.register_buffer(f"view{number}", torch.from_numpy(block), persistent=False)
 
     def faces(self, faces: Tensor, number: int) -> Tensor:
         """Return the faces (B, 3, s, s) that a network sees of crops (B, 3, S, S)."""
         block: Tensor = getattr(self, f"view{number}")
         part = faces[..., self.seen[number], self.seen[number]]
-        if self.as_it_is[number]:
+        if block.shape == (1, 1):  # the part is taken pixel by pixel
             return part
         rows = (block @ part.unflatten(-2, (-1, block.shape[1]))).flatten(-3, -2)
         return (rows.unflatten(-1, (-1, block.shape[1])) @ block.T).flatten(-2)
@@ -88,15 +86,11 @@ class ViewEnsemble(Network):
 
 
 def repeated(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the smallest block that a matrix (M, N) repeats along its diagonal, zero elsewhere."""
-    rows, columns = matrix.shape
-    for count in range(math.gcd(rows, columns), 0, -1):
-        block = matrix[: rows // count, : columns // count]
-        if rows % count == columns % count == 0 and np.allclose(
-            np.kron(np.eye(count), block), matrix, rtol=0, atol=1e-6
-        ):
-            break
-    return np.ascontiguousarray(block)
+    """Return the block that a matrix (M, N) repeats along its diagonal, all of it where none is."""
+    count = math.gcd(*matrix.shape)
+    block = matrix[: matrix.shape[0] // count, : matrix.shape[1] // count]
+    same = np.allclose(np.kron(np.eye(count), block), matrix, rtol=0, atol=1e-6)
+    return np.ascontiguousarray(block if same else matrix)
 
 
 def resampling(side: int, view: float, size: int) -> NDArray[np.float32]:

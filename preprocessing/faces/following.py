@@ -53,7 +53,9 @@ def follow(shots: Iterable[Shot], detector: FaceDetector, min_score: float) -> I
         min_score: Probability from which a face is clear.
     """
     if not isinstance(detector, FaceFollower):
-        yield from _all_in_full(shots, detector)
+        for span in _spans(shots, BATCH):
+            faces = detector.detect([shot.frame.image for shot in span])
+            yield from (Sight(shot, found) for shot, found in zip(span, faces, strict=True))
         return
     start: Sight | None = None
     for span in _spans(shots, EVERY):
@@ -62,12 +64,6 @@ def follow(shots: Iterable[Shot], detector: FaceDetector, min_score: float) -> I
             yield from _between(span[:-1], start, end, detector, min_score)
         yield end
         start = end
-
-
-def _all_in_full(shots: Iterable[Shot], detector: FaceDetector) -> Iterator[Sight]:
-    for span in _spans(shots, BATCH):
-        faces = detector.detect([shot.frame.image for shot in span])
-        yield from (Sight(shot, found) for shot, found in zip(span, faces, strict=True))
 
 
 def _spans(shots: Iterable[Shot], most: int) -> Iterator[list[Shot]]:

@@ -14,12 +14,9 @@ from numpy.typing import NDArray
 from preprocessing.types import Image
 
 WINDOW = 12  # side of the face that the first network looks for, in pixels of a level
-
 STRIDE = 2  # between neighbouring windows, in pixels of a level
-
 REACH = 1.0  # how far around a face windows of its size are searched, in sides of the face
 LIKE = (0.4, 2.5)  # sides of the windows that matter to a face, in sides of the face
-
 STRIP = 32  # rows of a level that are made at once, so that they stay in the processor's cache
 
 Floats = NDArray[np.float32]

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from deepfake.models.multi_stage import MultiStageClassifier
-from deepfake.models.views import ViewEnsemble, resampling
+from deepfake.models.views import ViewEnsemble, repeated, resampling
 
 SMALL = "test_efficientnet"
 
@@ -33,6 +33,17 @@ def test_a_view_is_what_opencv_makes_of_the_middle(view: float, size: int) -> No
     found = matrix @ image @ matrix.T
     np.testing.assert_allclose(found[inner, inner], expected[inner, inner], atol=1e-5)
     np.testing.assert_allclose(matrix.sum(axis=1), 1, rtol=1e-6)
+
+
+def test_a_block_that_repeats_samples_as_the_whole_matrix_does() -> None:
+    whole = resampling(248, 1.0, 192)
+    block = repeated(whole)
+    assert block.shape == (24, 31)
+    network = ViewEnsemble([MultiStageClassifier(SMALL)], [1.0], [192], [1.0])
+    faces, matrix = torch.rand(2, 3, 248, 248), torch.from_numpy(whole)
+    torch.testing.assert_close(network.faces(faces, 0), matrix @ faces @ matrix.T)
+    enlarging = resampling(96, 0.75, 96)
+    np.testing.assert_array_equal(repeated(enlarging), enlarging)
 
 
 def test_it_is_the_mean_of_its_networks(network: ViewEnsemble) -> None:
