@@ -1,12 +1,13 @@
 r"""How far general features get: a logistic regression on a frozen network, as a row of a table.
 
-    python -m recipes.research.probe --train data/faces --data data/faces --split test \
-        --splits runs/latest/splits.csv --out runs/probe.csv
+    python -m recipes.research.probe --train data/faces --splits runs/latest/splits.csv \
+        --scores runs/evaluation/scores.parquet --data data/faces --out runs/probe.csv
     python -m deepfake.evaluate report runs/evaluation/scores.parquet runs/probe.csv
 
 A detector that is not better than this has learnt nothing about fakes that any network of pictures
-does not know. The second command puts the probe beside a checkpoint's scores of the same videos,
-with DeLong's paired test. Features are means over at most eight faces of a video, by a network of
+does not know. Learnt from are the videos of the side "train", official or as a run drew it; judged
+are those of the scores that it is compared with. The second command puts both into one table, with
+DeLong's paired test. Features are means over at most eight faces of a video, by a network of
 timm; the default one's weights come with the package. CLIP's, which are downloaded, say more:
 `--backbone vit_large_patch14_clip_224.openai`. The penalty is chosen by folds of people.
 """
@@ -24,7 +25,7 @@ from deepfake.aggregation import WorstPerson
 from deepfake.data.splits.assign import read_splits
 from deepfake.errors import DeepfakeError
 from deepfake.evaluation.faces import Folder, group_names, image_reader, read_folders
-from deepfake.evaluation.predictions import write_predictions
+from deepfake.evaluation.predictions import read_scores_or_predictions, write_predictions
 from deepfake.evaluation.scores import ScoredVideo
 from deepfake.inference.faces import evenly
 from deepfake.types import FaceScore
@@ -114,63 +115,55 @@ def rows(
     measured: Sequence[Path],
     features: Backbone,
     *,
+    like: Iterable[ScoredVideo],
     sides: Mapping[str, Split] | None = None,
-    split: Split | None = None,
     name: str = "probe",
 ) -> list[ScoredVideo]:
-    """Return the probe's score of every labelled video measured.
+    """Return the probe's score of every labelled video that others scored.
 
     Args:
         train: Folders of crops whose side "train" is learnt from; all where there are no sides.
-        measured: Folders of crops.
+        measured: Folders of the crops of those videos.
         features: From crops to features.
+        like: What the probe is compared with; damaged videos are left out.
         sides: Side of each video by key, as a run drew them; else the official ones.
-        split: Only these videos of the folders measured.
         name: Of the row.
 
     Raises:
         DeepfakeError: Nothing to learn from, or people on both sides.
     """
     known = sides or {}
-
-    def sided(crop: FaceCrop) -> FaceCrop:
-        return replace(crop, split=known.get(crop.video, crop.split))
-
-    def kept(crop: FaceCrop) -> FaceCrop | None:
-        return sided(crop) if crop.label is not None else None
-
-    learnt = [folder.each(kept) for folder in read_folders(train)]
-    if any(crop.split for folder in learnt for crop in folder.crops):
-        learnt = [f.each(lambda c: c if c.split == "train" else None) for f in learnt]
-    tested = [folder.each(kept) for folder in read_folders(measured)]
-    if split is not None:
-        tested = [f.each(lambda c: c if c.split == split else None) for f in tested]
-    first = {crop.video: crop for folder in learnt for crop in folder.crops}
-    every = {c.video: c for folder in tested for c in [*folder.empty, *folder.crops]}
-    groups = group_names([*first.values(), *every.values()])
-    shared = {groups[key] for key in first} & {groups[key] for key in every}
+    wanted = {v.video: v for v in like if v.label is not None and not v.damage}
+    labelled = [f.each(lambda c: None if c.label is None else c) for f in read_folders(train)]
+    side = {c.video: known.get(c.video, c.split) for folder in labelled for c in folder.crops}
+    if any(side.values()):
+        labelled = [f.each(lambda c: c if side.get(c.video) == "train" else None) for f in labelled]
+    first = {crop.video: crop for folder in labelled for crop in folder.crops}
+    if not first:
+        raise DeepfakeError("There is no labelled face to learn from.")
+    tested = [f.each(lambda c: c if c.video in wanted else None) for f in read_folders(measured)]
+    groups = group_names([*first.values(), *(crop for folder in tested for crop in folder.crops)])
+    shared = {groups[key] for key in first} & {groups[key] for key in groups if key in wanted}
     if shared:
         raise DeepfakeError(
             f"{len(shared)} people or sources are on both sides, such as {min(shared)}. Give the "
-            "run's --splits and --split test."
+            "run's --splits, and scores of other videos than it was trained on."
         )
-    if not first:
-        raise DeepfakeError("There is no labelled face to learn from.")
-    given = of_videos(learnt, features)
-    seen = of_videos(tested, features)
-    scores: dict[str, float] = {}
+    given, seen = of_videos(labelled, features), of_videos(tested, features)
+    labels = np.array([first[key].label for key in given], dtype=np.int64)
+    told: dict[str, float] = {}
     if seen:
-        labels = np.array([first[key].label for key in given], dtype=np.int64)
-        told = probe(np.stack(list(given.values())), labels, [groups[key] for key in given],
-                     np.stack(list(seen.values())))  # fmt: skip
-        scores = dict(zip(seen, told.tolist(), strict=True))
+        learnt, asked = (np.stack(list(videos.values())) for videos in (given, seen))
+        scores = probe(learnt, labels, [groups[key] for key in given], asked)
+        told = dict(zip(seen, scores.tolist(), strict=True))
     return [
-        ScoredVideo(
-            name, "", 0, crop.dataset, crop.method, crop.compression, key, groups[key], crop.label,
-            crop.split, (FaceScore(scores[key], track=0, frame=0),) if key in scores else (),
+        replace(
+            video,
+            checkpoint=name,
+            faces=(FaceScore(told[key], track=0, frame=0),) if key in told else (),
         )
-        for key, crop in every.items()
-    ]  # fmt: skip
+        for key, video in wanted.items()
+    ]
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -179,14 +172,21 @@ def main(argv: Sequence[str] | None = None) -> None:
     add = parser.add_argument
     add("--train", nargs="+", type=Path, required=True, help="folders of crops to learn from")
     add("--data", nargs="+", type=Path, required=True, help="folders of crops to measure")
-    add("--split", choices=("train", "val", "test"), help="only these videos of --data")
+    add("--scores", nargs="+", type=Path, required=True, help="what it is compared with")
     add("--splits", type=Path, help="splits.csv of the run that it is compared with")
     add("--backbone", default=BACKBONE, help="of timm (default: %(default)s)")
     add("--out", type=Path, default=Path("runs/probe.csv"))
     given = parser.parse_args(argv)
     sides = read_splits(given.splits) if given.splits else None
-    found = rows(given.train, given.data, frozen(given.backbone), sides=sides, split=given.split,
-                 name=f"probe of {given.backbone}")  # fmt: skip
+    like = [video for path in given.scores for video in read_scores_or_predictions(path).videos]
+    found = rows(
+        given.train,
+        given.data,
+        frozen(given.backbone),
+        like=like,
+        sides=sides,
+        name=f"probe of {given.backbone}",
+    )
     given.out.parent.mkdir(parents=True, exist_ok=True)
     write_predictions(given.out, found, rule=WorstPerson())
     print(f"{given.out}: {sum(bool(video.faces) for video in found)} of {len(found)} videos scored")

@@ -52,13 +52,31 @@ def data(tmp_path: Path) -> Path:
     return folder
 
 
-def test_it_learns_from_one_side_and_judges_the_other(data: Path) -> None:
-    found = rows([data], [data], colours, split="test")
+def scored(people: Sequence[int], name: str = "ours") -> list[ScoredVideo]:
+    """Return what a detector that knows nothing says of some people's videos, and of a lost one."""
+    rng, found = np.random.default_rng(2), []
+    for person in people:
+        for label in (0, 1):
+            kind: Label = 1 if label else 0
+            key = f"set/x/{person:02}{'f' if label else 'r'}"
+            face = FaceScore(float(rng.random()), track=0, frame=0)
+            found.append(
+                ScoredVideo(name, "", 0, "set, list 1", "", "", key, f"p{person}", kind, "test",
+                            (face,))
+            )  # fmt: skip
+    return found
+
+
+def test_it_learns_from_one_side_and_judges_what_others_scored(data: Path) -> None:
+    found = rows([data], [data], colours, like=scored(range(20, 40)))
     assert len(found) == 40
-    assert min(int(video.video[-3:-1]) for video in found) == 20
+    assert {video.dataset for video in found} == {"set, list 1"}  # named as there
     judged = judge(found)
     assert auroc(judged.labels, judged.raw) > 0.9
     assert len(np.unique(judged.groups)) == 20
+    # A video that has no crop, here of a person who is not in the folder, is not scored.
+    lost = rows([data], [data], colours, like=scored(range(30, 41)))
+    assert [video.video[-3:] for video in lost if not video.faces] == ["40r", "40f"]
 
 
 def test_features_that_say_nothing_are_at_chance() -> None:
@@ -71,11 +89,13 @@ def test_features_that_say_nothing_are_at_chance() -> None:
 
 
 def test_people_on_both_sides_are_refused(data: Path) -> None:
-    with pytest.raises(DeepfakeError, match="20 people or sources are on both sides"):
-        rows([data], [data], colours)
+    with pytest.raises(DeepfakeError, match="5 people or sources are on both sides"):
+        rows([data], [data], colours, like=scored(range(15, 40)))
     drawn: dict[str, Split] = {f"set/x/{k:02}{kind}": "test" for k in range(40) for kind in "rf"}
-    drawn |= {f"set/x/{k:02}{kind}": "train" for k in range(5) for kind in "rf"}
-    assert len(rows([data], [data], colours, sides=drawn, split="test")) == 70  # as the run drew
+    drawn |= {f"set/x/{k:02}{kind}": "train" for k in range(15) for kind in "rf"}
+    assert len(rows([data], [data], colours, like=scored(range(15, 40)), sides=drawn)) == 50
+    with pytest.raises(DeepfakeError, match="no labelled face"):
+        rows([data], [data], colours, like=[], sides=dict.fromkeys(drawn, "test"))
     with pytest.raises(DeepfakeError, match="real and fake"):
         probe(np.zeros((4, 2)), np.zeros(4, np.int64), list("aabb"), np.zeros((1, 2)))
 
@@ -84,19 +104,15 @@ def test_it_stands_in_the_table_with_a_paired_test(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recipe, "frozen", lambda _: colours)
-    out = tmp_path / "probe.csv"
-    recipe.main(["--train", str(data), "--data", str(data), "--split", "test", "--out", str(out)])
-    rng, ours = np.random.default_rng(2), []
-    for video in rows([data], [data], colours, split="test"):
-        face = FaceScore(float(rng.random()), track=0, frame=0)  # a detector that knows nothing
-        ours.append(ScoredVideo("ours", "", 0, video.dataset, "", "", video.video, video.group,
-                                video.label, None, (face,)))  # fmt: skip
-    write_predictions(tmp_path / "ours.csv", ours, rule=WorstPerson())
+    out, theirs = tmp_path / "probe.csv", tmp_path / "ours.csv"
+    write_predictions(theirs, scored(range(20, 40)), rule=WorstPerson())
+    folders = ["--train", str(data), "--data", str(data)]
+    recipe.main([*folders, "--scores", str(theirs), "--out", str(out)])
     report = tmp_path / "report"
-    files = [str(tmp_path / "ours.csv"), str(out)]
+    files = [str(theirs), str(out)]
     assert main(["report", *files, "--out", str(report), "--repeats", "5"]) == 0
     text = (report / "tables.md").read_text(encoding="utf-8")
-    tests = [line for line in text.splitlines() if line.startswith("| set | ours | probe of tf")]
+    tests = [line for line in text.splitlines() if line.startswith("| set, list 1 | ours | probe")]
     (line,) = tests
     cells = [cell.strip() for cell in line.strip("|").split("|")]
     assert cells[3:5] == ["40", "20"]  # videos, and people

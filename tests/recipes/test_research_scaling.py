@@ -1,6 +1,7 @@
 """The curve of error over domains: known answers on made numbers."""
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -85,7 +86,7 @@ def test_every_seed_begins_with_another_method_and_runs_are_kept(
     monkeypatch.chdir(tmp_path)
     trained: dict[str, list[str]] = {}
 
-    def train(arguments: list[str]) -> int:
+    def train(arguments: Sequence[str]) -> int:
         options = dict(zip(arguments[::2], arguments[1::2], strict=True))
         run = Path("runs") / options["--name"] / f"seed{options['--seed_everything']}"
         run.mkdir(parents=True)
