@@ -169,9 +169,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     tests = {"old": given.old_test.resolve(), "new": given.new_test.resolve()}
     data = join(given.old, given.new, out / "data", replay=given.replay)
     penalty = f"{__name__ if __name__ != '__main__' else 'recipes.research.top_up'}.DistancePenalty"
+    asked = [str(Path(text).resolve()) if Path(text).is_file() else text for text in given.asked]
     with contextlib.chdir(out):  # so that its `runs/latest` is not the user's
         train.main([
-            *given.asked, "--data.root", str(data), "--model.start_from", str(checkpoint),
+            *asked, "--data.root", str(data), "--model.start_from", str(checkpoint),
             f"--trainer.callbacks+={penalty}", f"--trainer.callbacks.strength={given.strength}",
         ])  # fmt: skip
     fresh = out / "runs" / "latest" / "best.ckpt"
