@@ -35,10 +35,9 @@ def translated(page: str, language: str) -> str:
         said = html.escape(text(" ".join(html.unescape(core).split())))
         return before + words.replace(core, said) + after
 
-    parts = _KEPT.split(page)
     whole = "".join(
         part if k % 3 == 1 else _TEXTS.sub(exchange, part)
-        for k, part in enumerate(parts)
+        for k, part in enumerate(_KEPT.split(page))
         if k % 3 != 2
     )
     direction = ' dir="rtl"' if language in RIGHT_TO_LEFT else ""

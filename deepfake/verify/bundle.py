@@ -75,7 +75,8 @@ def write_bundle(file: Path, verdict: Verdict, page: str, key: "Ed25519PrivateKe
     Raises:
         OSError: It cannot be written.
     """
-    content = {**verdict.to_dict(), "video": Path(verdict.video).name}
+    names = {name: Path(getattr(verdict, name)).name for name in ("video", "checkpoint")}
+    content = {**verdict.to_dict(), **names}
     files = {
         VERDICT: (json.dumps(content, indent=2, allow_nan=False) + "\n").encode(),
         PAGE: page.encode("utf-8", "backslashreplace"),

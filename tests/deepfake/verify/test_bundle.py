@@ -1,4 +1,5 @@
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ HASHES = {"sha256": "a" * 64, "checkpoint_sha256": "b" * 64, "time": "2026-01-01
 def small(tmp_path: Path) -> Path:
     key = signing_key(tmp_path / "keys" / "key.pem")
     verdict = Verdict("/home/anna/clip.mp4", "fake", 0.9, 0.5, provenance=HASHES)
+    verdict = replace(verdict, checkpoint="/home/anna/mine.ckpt")
     return write_bundle(tmp_path / "a.zip", verdict, "<p>page</p>", key)
 
 
@@ -26,6 +28,7 @@ def test_a_bundle_says_what_was_signed_and_no_local_path(small: Path, tmp_path: 
     assert bundle.verdict["video"] == bundle.manifest["clip"] == "clip.mp4"
     assert bundle.manifest["clip_sha256"] == "a" * 64
     assert b"anna" not in small.read_bytes()
+    assert bundle.verdict["checkpoint"] == "mine.ckpt"
     assert (tmp_path / "keys" / "key.pem").stat().st_mode & 0o77 == 0
     assert main([str(small)]) == 0
     with pytest.raises(BundleError, match="not by"):
