@@ -61,7 +61,7 @@ def translator(language: str) -> Callable[[str], str]:
     known = catalogue(language)
     patterns = [
         (re.compile(re.escape(english).replace(r"\{\}", _VALUE)), said)
-        for english, said in sorted(known.items(), key=lambda entry: -len(entry[0]))
+        for english, said in sorted(known.items(), key=lambda e: (-e[0].count("("), -len(e[0])))
         if "{}" in english
     ]
 
