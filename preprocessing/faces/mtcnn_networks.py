@@ -26,6 +26,7 @@ class Network:
         options.inter_op_num_threads = 1
         options.intra_op_num_threads = threads or 0
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.enable_mem_pattern = False
         options.log_severity_level = 3
         self._session: Any = onnxruntime.InferenceSession(
             WEIGHTS / f"{name}.onnx", options, providers=["CPUExecutionProvider"]
@@ -37,11 +38,8 @@ class Network:
         The second axis is: logit of "face", four box offsets and, from the onet, five x and five y
         of the landmarks. The pnet keeps two more, rows and columns of its grid of windows.
         """
-        batches: list[Floats] = [
-            self._session.run(None, {"images": images[start : start + BATCH]})[0]
-            for start in range(0, len(images) or 1, BATCH)
-        ]
-        return batches[0] if len(batches) == 1 else np.concatenate(batches)
+        starts, run = range(0, len(images) or 1, BATCH), self._session.run
+        return np.concatenate([run(None, {"images": images[i : i + BATCH]})[0] for i in starts])
 
 
 def probability(logits: Floats) -> Floats:

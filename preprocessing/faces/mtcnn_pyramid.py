@@ -39,7 +39,7 @@ class SumTable:
     def __init__(self, image: Image, spare: "SumTable | None" = None) -> None:
         self.height, self.width = image.shape[:2]
         # 32 bits wrap around above 8 million white pixels, and back when sums are subtracted
-        self._sums: Any = cv2.integral(image, spare and spare._sums)  # (H + 1, W + 1, 3)
+        self._sums: Any = cv2.integral(image, spare._sums if spare else None)  # (H + 1, W + 1, 3)
 
     def resize(self, height: int, width: int, part: Part | None = None) -> Floats:
         """Return the image at another size (height, width, 3), or a part of it at that size."""
@@ -76,7 +76,8 @@ class SumTable:
         sums -= self._at(y0, x1)
         sums += self._at(y0, x0)
         areas = (y1 - y0)[:, :, None, None] * (x1 - x0)[:, None, :, None]
-        return seen, sums.astype(np.float32) / areas.astype(np.float32)
+        means: Floats = np.divide(sums, areas, dtype=np.float32)
+        return seen, means
 
     def _at(self, y: Integers, x: Integers) -> NDArray[np.int32]:
         """Return the sums (N, side, side, 3) at every pair of y (N, side) and x (N, side)."""
