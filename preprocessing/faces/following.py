@@ -1,20 +1,21 @@
 """Following faces from frame to frame: a full search in every few frames only.
 
-Of the frames that are looked at, every `EVERY`th is searched in full. Where two of these agree, the
-frames between are searched by `MTCNN.follow`: for large faces everywhere, for small ones around
-the known faces only. Where they do not agree, the frame in the middle is searched in full, and so
-on in both halves. They agree where no new scene starts between them, little time lies between
-them, and each clear face of one has a face near it in the other. A frame followed is searched in
-full after all where a face has gone astray.
+Of the frames that are looked at, every `EVERY`th is searched in full, sooner where they lie far
+apart in time. Where two of these agree, the frames between are searched by `MTCNN.follow`: for
+large faces everywhere, for small ones around the known faces only. Where they do not agree, the
+frame in the middle is searched in full, and so on in both halves. They agree where no new scene
+starts between them, little time lies between them, and each clear face of one has a face near it in
+the other. A frame followed is searched in full after all where a face has gone astray.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from preprocessing.faces.detection import FaceDetector, FaceFollower
 from preprocessing.types import Box, Detection, Frame
 
-EVERY = 6  # frames from one full search to the next
+EVERY = 6  # frames from one full search to the next, at most
 BATCH = 16  # frames that a detector which cannot follow is given at once
 MAX_SPAN_S = 2.0  # from one full search to the next; in longer times small faces come and go
 MAX_PIXELS = 32_000_000  # held from one full search to the next: four frames of 4K
@@ -58,7 +59,7 @@ def follow(shots: Iterable[Shot], detector: FaceDetector, min_score: float) -> I
             yield from (Sight(shot, found) for shot, found in zip(span, faces, strict=True))
         return
     start: Sight | None = None
-    for span in _spans(shots, EVERY):
+    for span in _spans(shots, EVERY, MAX_SPAN_S):
         end = _in_full(span[-1], detector)
         if start is not None:
             yield from _between(span[:-1], start, end, detector, min_score)
@@ -66,16 +67,19 @@ def follow(shots: Iterable[Shot], detector: FaceDetector, min_score: float) -> I
         start = end
 
 
-def _spans(shots: Iterable[Shot], most: int) -> Iterator[list[Shot]]:
+def _spans(shots: Iterable[Shot], most: int, longest_s: float = math.inf) -> Iterator[list[Shot]]:
     """Yield the first frame alone, then a few at a time; the last of each is searched in full."""
     span: list[Shot] = []
-    pixels, first = 0, True
+    start_s = -math.inf
     for shot in shots:
-        span.append(shot)
-        pixels += shot.frame.image.shape[0] * shot.frame.image.shape[1]
-        if first or len(span) == most or pixels >= MAX_PIXELS:
+        if span and shot.frame.time_s - start_s > longest_s:
             yield span
-            span, pixels, first = [], 0, False
+            span, start_s = [], span[-1].frame.time_s
+        span.append(shot)
+        full = len(span) == most or len(span) * shot.frame.image.size >= 3 * MAX_PIXELS
+        if full or start_s == -math.inf:
+            yield span
+            span, start_s = [], shot.frame.time_s
     if span:
         yield span
 
@@ -86,11 +90,9 @@ def _between(
     """Return the faces of frames between two that are searched in full."""
     if not shots:
         return []
-    cut = end.shot.cut or any(shot.cut for shot in shots)
-    apart_s = end.shot.frame.time_s - start.shot.frame.time_s
     if (
-        cut
-        or apart_s > MAX_SPAN_S
+        any(shot.cut for shot in (*shots, end.shot))
+        or end.shot.frame.time_s - start.shot.frame.time_s > MAX_SPAN_S
         or _astray(start.faces, end.faces, min_score, 2 * NEAR)
         or _astray(end.faces, start.faces, min_score, 2 * NEAR)
     ):

@@ -76,8 +76,7 @@ class SumTable:
         sums -= self._at(y0, x1)
         sums += self._at(y0, x0)
         areas = (y1 - y0)[:, :, None, None] * (x1 - x0)[:, None, :, None]
-        means: Floats = np.divide(sums, areas, dtype=np.float32)
-        return seen, means
+        return seen, np.divide(sums, areas, dtype=np.float32)
 
     def _at(self, y: Integers, x: Integers) -> NDArray[np.int32]:
         """Return the sums (N, side, side, 3) at every pair of y (N, side) and x (N, side)."""

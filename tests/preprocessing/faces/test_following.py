@@ -127,6 +127,17 @@ def test_frames_far_apart_are_searched_in_full() -> None:
     assert detector.followed == []
 
 
+def test_full_searches_are_no_longer_apart_than_they_may_be(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """At half a second from frame to frame every fourth, though every sixth would do: 2 s."""
+    monkeypatch.setattr(following, "EVERY", 6)
+    detector = Told([1] * 13)
+    list(follow(shots(13, spacing_s=0.5), detector, 0.95))
+    assert detector.full == [0, 4, 8, 12]
+    assert len(detector.followed) == 9
+
+
 def test_faces_that_move_far_are_searched_in_full() -> None:
     detector = Told([1] * 9, speed=0.6)  # more than twice their side from one to the next in full
     list(follow(shots(9), detector, 0.95))
