@@ -62,8 +62,8 @@ class ViewEnsemble(Network):
         part = faces[..., self.seen[number], self.seen[number]]
         if block.shape == (1, 1):  # the part is taken pixel by pixel
             return part
-        rows = (block @ part.unflatten(-2, (-1, block.shape[1]))).flatten(-3, -2)
-        return (rows.unflatten(-1, (-1, block.shape[1])) @ block.T).flatten(-2)
+        rows = (block @ torch.unflatten(part, -2, (-1, block.shape[1]))).flatten(-3, -2)
+        return (torch.unflatten(rows, -1, (-1, block.shape[1])) @ block.T).flatten(-2)
 
     def forward_features(self, faces: Tensor) -> Tensor:
         """Return the features of all networks (B, D), one behind the other, for crops."""
