@@ -165,6 +165,8 @@ def to_onnx(network: nn.Module, settings: Settings) -> "ModelProto":
 
 
 class _WithFeatures(nn.Module):
+    PREFIX = "network."  # of its weights' names
+
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
@@ -201,7 +203,8 @@ def _halve(model: "ModelProto", network: nn.Module) -> None:
             continue
         if values.tobytes() in exact:
             continue
-        stored, scale = _unfolded(values, weights.get(name))
+        weight = weights.get(name, weights.get(name.removeprefix(_WithFeatures.PREFIX)))
+        stored, scale = _unfolded(values, weight)
         with np.errstate(over="ignore"):  # an overflow shows in the scores
             halved = numpy_helper.from_array(stored.astype(np.float16), f"{name}.half")
         tensor.CopyFrom(halved)
