@@ -199,6 +199,8 @@ def spliced(folder: Path, clips: Path, minutes: int) -> Path:
         (1, ["--frames=100"]),
         (1, ["--frames=200"]),
         (1, ["--fps=5"]),
+        pytest.param(10, ["--fps=5"], marks=pytest.mark.slow),
+        pytest.param(60, ["--fps=5", "--timeout=3600"], marks=pytest.mark.slow),
     ],
 )
 def test_three_seconds_of_a_fake_are_never_lost(
