@@ -41,7 +41,6 @@ default-model: .venv/run
 	$(PIP) -c constraints.txt -e '.[train,pretrained,landmarks]'
 	test -f data/default_model/dfdc/faces.parquet || $(RECIPE).prepare
 	$(RECIPE).split
-	test ! -d data/more/taesd || test -f data/default_model/decoded/faces.parquet || $(RECIPE).decoded
 	$(RECIPE).training --out runs/default_model --image-size 192 --seed $(or $(SEED),0)
 	$(RECIPE).finish runs/default_model/last.ckpt --image-size 192 --out runs/default_model/second.ckpt
 	$(RECIPE).join deepfake/weights/default.safetensors:0 runs/default_model/second.ckpt \

@@ -22,19 +22,18 @@ from recipes.default_model.tool_blend import RESYNTHESES, ToolBlend, resynthesis
 
 Kind = Literal["self", "swap", "tool", "tool_swap", "dfdc", "deepfacelive", "decoded"]
 SHARES: Mapping[Kind, float] = {
-    "self": 0.30,
+    "self": 0.33,
     "swap": 0.08,
-    "tool": 0.20,
+    "tool": 0.22,
     "tool_swap": 0.05,
-    "dfdc": 0.24,
-    "deepfacelive": 0.05,
-    "decoded": 0.08,
+    "dfdc": 0.26,
+    "deepfacelive": 0.06,
+    "decoded": 0.0,
 }
 MARGIN = (0.0, 0.28)  # around the box's longer side, on each side
 WORK = (200, 288)  # longest side at which crops are blended, in pixels
 MAP = 14  # side of the map of where the face was changed
-ALIKE = 0.8  # of the pairs are damaged with the same draws
-BALANCED = 0.9  # of the pairs: softness tells nothing, see `recipes.default_model.balance`
+ALIKE = 0.9  # of the pairs are damaged with the same draws
 SOFT_REALS = 0.5  # of the tools' pairs: the real picture is resynthesised too, as a whole
 WHOLE = 0.5  # of the decoded faces are left in their decoded picture
 TRIES = 10
@@ -165,7 +164,7 @@ class Draws(Dataset[dict[str, Tensor]]):
         margin: Least and largest, around the box's longer side, on each side.
         seed: Of everything.
         damage: Whether pairs are damaged.
-        balance: Share of the pairs whose sharpness is balanced.
+        balance: Share of the pairs whose sharpness is balanced: `recipes.default_model.balance`.
     """
 
     def __init__(
@@ -177,7 +176,7 @@ class Draws(Dataset[dict[str, Tensor]]):
         margin: tuple[float, float] = MARGIN,
         seed: int = 0,
         damage: bool = True,
-        balance: float = BALANCED,
+        balance: float = 0.0,
     ) -> None:
         self.material = material
         self.size = size
@@ -211,7 +210,7 @@ class Draws(Dataset[dict[str, Tensor]]):
             made = self._pair(drawn, rng)
             if made is None:
                 continue
-            if rng.random() < self.balance:
+            if self.balance and rng.random() < self.balance:
                 return Pair(*balanced(made.real, made.fake, rng), made.mask)
             return made
         raise RuntimeError(f"no visible fake in {TRIES} tries")

@@ -146,6 +146,7 @@ def main() -> None:
     add("--margin", type=float, nargs=2, default=MARGIN, help="least and largest around a face")
     add("--map-weight", type=float, default=0.2)
     add("--shares", type=json.loads, default=None, help="of the kinds of fakes, as JSON")
+    add("--balance", type=float, default=0.0, help="share of pairs whose sharpness is balanced")
     add("--every", type=int, default=250, help="steps between checkpoints")
     add("--workers", type=int, default=1)
     add("--seed", type=int, default=0)
@@ -161,6 +162,7 @@ def main() -> None:
         size=given.image_size,
         margin=tuple(given.margin),
         seed=given.seed,
+        balance=given.balance,
         **shares,
     )
     logger.info("%d real faces of %s", len(draws.material.rows), draws.material.domains)

@@ -120,8 +120,7 @@ def sources(
 
     def blends(*kinds: Kind, count: int = BLENDS) -> Callable[[], Iterator[Row]]:
         def make() -> Iterator[Row]:
-            draws = Draws(gather(material, dfdc, "val"), size=224, balance=0)
-            return blends_of(draws, kinds, count)
+            return blends_of(Draws(gather(material, dfdc, "val"), size=224), kinds, count)
 
         return make
 
