@@ -19,7 +19,7 @@ from benchmarks.measure import Row, default_clips, write
 
 NAMES = (
     *("detect", "preprocess", "predict", "floor", "long"),
-    *("infer", "train", "load", "self_blending"),
+    *("infer", "train", "load", "self_blending", "evaluate"),
 )
 
 

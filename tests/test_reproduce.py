@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import deepfake.data.__main__ as data
+from deepfake import evaluate, preprocess
 from deepfake.models.backbones import lite0_imagenet_weights
 
 ROOT = Path(__file__).parent.parent
@@ -24,15 +26,33 @@ def run(command: str) -> None:
     assert not importlib.import_module(module).main(arguments), command
 
 
-def test_options_that_it_names_are_those_of_the_commands() -> None:
-    assert len(COMMANDS) == 12
+def test_files_that_it_names_exist() -> None:
     for target in re.findall(r"\]\(([a-z]+\.md)", PAGE):
         assert (ROOT / "docs" / target).is_file(), target
     for config in re.findall(r"configs/\w+\.yaml", PAGE):
         assert (ROOT / config).is_file(), config
 
 
+def test_commands_are_understood() -> None:
+    assert len(COMMANDS) == 12
+    parsers = {
+        "deepfake.preprocess": preprocess.parser,
+        "deepfake.data": data.parser,
+        "deepfake.evaluate": evaluate.parser,
+    }
+    read = 0
+    for command in COMMANDS:
+        _, _, name, *arguments = shlex.split(command)
+        if arguments[0] == "report":
+            evaluate.report_parser().parse_args(arguments[1:])
+        elif name in parsers:
+            parsers[name]().parse_args(arguments)
+            read += 1
+    assert read == 7
+
+
 @pytest.mark.slow
+@pytest.mark.timeout(3600)  # two trainings, on a machine that may be busy
 def test_its_commands_make_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if lite0_imagenet_weights() is None:
         pytest.skip("the extra `pretrained` is not installed")
