@@ -59,7 +59,7 @@ class Gauge:
         return cls(centre, axes, _rounded((rows - centre) @ axes))
 
     @cached_property
-    def _usual(self) -> NDArray[np.float64]:
+    def usual(self) -> NDArray[np.float64]:
         """Distances of validation videos to the others (N,)."""
         return np.array([self._far(row, skip=1) for row in self.videos])
 
@@ -74,7 +74,7 @@ class Gauge:
             features: Of the faces of one person (F, D).
         """
         place = (np.asarray(features, dtype=np.float64).mean(axis=0) - self.centre) @ self.axes
-        farther = int((self._usual >= self._far(place, skip=0)).sum())
+        farther = int((self.usual >= self._far(place, skip=0)).sum())
         return (1 + farther) / (1 + len(self.videos))
 
     def to_dict(self) -> dict[str, Any]:
