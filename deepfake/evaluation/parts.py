@@ -47,8 +47,8 @@ def parts(
     traits += [(name.replace("_", " "), _tercile(videos, name)) for name in COVARIATES]
     about = subgroups or {}
     known = {v.video: about.get(v.video) or about.get(Path(v.video).name, {}) for v in videos}
-    for name in dict.fromkeys(name for row in about.values() for name in row):
-        traits.append((name, lambda v, name=name: known[v.video].get(name) or "unknown"))
+    columns = dict.fromkeys(name for row in about.values() for name in row)
+    traits += [(name, _told(known, name)) for name in columns]
     for name, trait in traits:
         values = sorted({trait(video) for video in videos if video.faces})
         if len(values) > 1:
@@ -56,6 +56,10 @@ def parts(
                 chosen = [video for video in videos if video.faces and trait(video) == value]
                 found[f"{name}: {value}"] = chosen
     return found
+
+
+def _told(known: Subgroups, name: str) -> Callable[[ScoredVideo], str]:
+    return lambda video: known[video.video].get(name) or "unknown"
 
 
 def _tercile(videos: Sequence[ScoredVideo], name: str) -> Callable[[ScoredVideo], str]:

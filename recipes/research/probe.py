@@ -17,6 +17,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,10 +51,15 @@ def frozen(name: str = BACKBONE) -> Backbone:
 
     network = TimmClassifier(name, train="head", pretrained=True).eval()
     about = get_pretrained_cfg(name)
-    normal = {"mean": about.mean, "std": about.std}
-    if name == BACKBONE:
-        normal = {"mean": (0.5,) * 3, "std": (0.5,) * 3}
-    recipe = InputRecipe(image_size=int(about.input_size[-1]), **normal)
+    if about is None:
+        raise DeepfakeError(f"timm has no weights of {name}.")
+    half = (0.5, 0.5, 0.5)  # of the packaged weights
+    mean, std = (half, half) if name == BACKBONE else (about.mean, about.std)
+    recipe = InputRecipe(
+        image_size=int(about.input_size[-1]),
+        mean=cast("tuple[float, float, float]", mean),
+        std=cast("tuple[float, float, float]", std),
+    )
 
     def features(images: Sequence[Image]) -> Features:
         with torch.inference_mode():

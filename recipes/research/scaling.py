@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from preprocessing.crops.manifest import OPTIONS, read_manifest, write_manifest
+from recipes.research.links import link
 
 Floats = NDArray[np.float64]
 SEEDS = 3
@@ -134,7 +135,7 @@ def domains_of(data: Path, by: str = "method") -> list[str]:
 
 
 def subset(data: Path, chosen: Sequence[str], out: Path, by: str = "method") -> Path:
-    """Make a folder of the crops of some domains alone, which links to the others' files.
+    """Make a folder of the crops of some domains alone; their files are hard links.
 
     By method, all reals stay.
     """
@@ -145,7 +146,8 @@ def subset(data: Path, chosen: Sequence[str], out: Path, by: str = "method") -> 
     ]
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
-    (out / "crops").symlink_to((data / "crops").resolve(), target_is_directory=True)
+    for crop in crops:
+        link(data / crop.path, out / crop.path)
     shutil.copy(data / OPTIONS, out / OPTIONS)
     write_manifest(out, crops)
     return out

@@ -30,6 +30,7 @@ from deepfake.evaluation.delong import DeLong
 from deepfake.evaluation.scores import Judge, ScoredVideo, Scores
 from deepfake.evaluation.summary import judge
 from preprocessing.crops.manifest import OPTIONS, read_manifest, write_manifest
+from recipes.research.links import link
 
 REPLAY = 1.0  # old crops for each new one
 STRENGTH = 0.01  # of the pull
@@ -99,7 +100,7 @@ def join(old: Path, new: Path, out: Path, *, replay: float = REPLAY, seed: int =
     if (old / OPTIONS).read_bytes() != (new / OPTIONS).read_bytes():
         raise ValueError(f"{old} and {new} were cut by other options; run preprocess again.")
     shutil.rmtree(out, ignore_errors=True)
-    (out / "crops").mkdir(parents=True)
+    out.mkdir(parents=True)
     shutil.copy(new / OPTIONS, out / OPTIONS)
     fresh, kept = read_manifest(new), read_manifest(old)
     wanted, chosen = replay * len(fresh), set[str]()
@@ -111,12 +112,10 @@ def join(old: Path, new: Path, out: Path, *, replay: float = REPLAY, seed: int =
         chosen.add(videos[k])
     rows = []
     for name, folder, crops in (("old", old, kept), ("new", new, fresh)):
-        (out / "crops" / name).symlink_to(folder.resolve(), target_is_directory=True)
-        rows += [
-            replace(crop, path=f"crops/{name}/{crop.path}")
-            for crop in crops
-            if name == "new" or crop.video in chosen
-        ]
+        for crop in crops:
+            if name == "new" or crop.video in chosen:
+                rows.append(replace(crop, path=f"crops/{name}/{crop.path}"))
+                link(folder / crop.path, out / rows[-1].path)
     write_manifest(out, rows)
     return out
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from preprocessing.crops.manifest import OPTIONS, read_manifest, write_manifest
+from preprocessing.crops.manifest import OPTIONS, crop_file, read_manifest, write_manifest
 from preprocessing.types import FaceCrop, Label
 from recipes.research.scaling import ScalingError, domains_of, errors_of, fit, main, sizes, subset
 
@@ -63,8 +63,9 @@ def data(tmp_path: Path) -> Path:
 
     rows = [crop(str(k), 0, "real") for k in range(3)]
     rows += [crop(str(k), 1, method) for method in "abcd" for k in range(2)]
-    (folder / "crops/a/0").mkdir(parents=True)
-    (folder / "crops/a/0/0.png").write_bytes(b"a crop")
+    for row in rows:
+        (folder / row.path).parent.mkdir(parents=True)
+        (folder / row.path).write_bytes(row.video.encode())
     (folder / OPTIONS).write_text("{}", encoding="utf-8")
     write_manifest(folder, rows)
     return folder
@@ -75,7 +76,9 @@ def test_a_subset_has_its_methods_and_all_reals(data: Path, tmp_path: Path) -> N
     out = subset(data, ["a", "c"], tmp_path / "some")
     assert {crop.method for crop in read_manifest(out)} == {"real", "a", "c"}
     assert sum(crop.label == 0 for crop in read_manifest(out)) == 3
-    assert (out / "crops/a/0/0.png").read_bytes() == b"a crop"
+    for crop in read_manifest(out):
+        assert crop_file(out, crop.path).read_bytes() == crop.video.encode()  # as training reads
+    assert not (out / "crops/b").exists()
     with pytest.raises(ScalingError, match="1 dataset"):
         domains_of(data, "dataset")
 

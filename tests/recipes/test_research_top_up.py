@@ -15,7 +15,7 @@ from deepfake.evaluation import run
 from deepfake.evaluation.delong import DeLong
 from deepfake.evaluation.scores import Judge, ScoredVideo, Scores
 from deepfake.types import FaceScore
-from preprocessing.crops.manifest import OPTIONS, read_manifest, write_manifest
+from preprocessing.crops.manifest import OPTIONS, crop_file, read_manifest, write_manifest
 from preprocessing.types import FaceCrop, Label
 from recipes.research.top_up import Change, DistancePenalty, change, join, main
 
@@ -36,7 +36,7 @@ def test_the_penalty_pulls_to_the_start() -> None:
     penalty = DistancePenalty(strength=0.5)
     penalty.on_fit_start(trainer, module)  # type: ignore[arg-type]
     with torch.no_grad():
-        module.weight += torch.tensor([0.2, -1.0])
+        module.weight.add_(torch.tensor([0.2, -1.0]))
     module.weight.grad = torch.tensor([1.0, 1.0])
     penalty.on_after_backward(trainer, module)  # type: ignore[arg-type]
     # Of 0.5 / 2 (w - w0)^2: 0.5 (w - w0), beside the loss's.
@@ -66,7 +66,8 @@ def test_old_videos_are_replayed_whole(tmp_path: Path) -> None:
     assert names.count("new") == 12
     assert names.count("old") == 25  # five whole videos: the first number that reaches 24
     for crop in found:
-        assert (out / crop.path).read_bytes() == crop.video.split("/")[0].encode()
+        there = crop_file(out, crop.path)  # as training reads
+        assert there.read_bytes() == crop.video.split("/")[0].encode()
     again = read_manifest(join(old, new, tmp_path / "both", replay=2.0))
     assert [crop.path for crop in again] == [crop.path for crop in found]
     with pytest.raises(ValueError, match="other options"):
