@@ -41,15 +41,13 @@ class Coverage:
 def coverage(videos: Sequence[ScoredVideo], *, rule: Aggregator | None = None) -> Coverage:
     """Return the AUROCs of videos of one checkpoint and data set."""
     judged = judge(videos, rule=rule or WorstPerson())
-    every, seen = (
-        np.bincount(np.asarray(labels, dtype=np.int64), minlength=2)
-        for labels in ([v.label for v in videos if v.label is not None], judged.labels)
-    )
+    given = np.array([v.label for v in videos if v.label is not None], dtype=np.int64)
+    every, seen = (np.bincount(y, minlength=2) for y in (given, judged.labels))
     others = np.repeat([0, 1], every - seen)
     labels = np.append(judged.labels, others)
-    given = judged.raw.round(15)  # through logits, 0 comes back as 1e-16
+    raw = judged.raw.round(15)  # through logits, 0 comes back as 1e-16
     real, fake, half = (
-        auroc(labels, np.append(given, np.full(others.size, score))) for score in (0, 1, 0.5)
+        auroc(labels, np.append(raw, np.full(others.size, score))) for score in (0, 1, 0.5)
     )
     area, pairs = auroc(judged.labels, judged.raw), int(every.prod())
     known = int(seen.prod()) / pairs if pairs else math.nan  # share of the pairs

@@ -47,8 +47,7 @@ def parts(
     traits += [(name.replace("_", " "), _tercile(videos, name)) for name in COVARIATES]
     about = subgroups or {}
     known = {v.video: about.get(v.video) or about.get(Path(v.video).name, {}) for v in videos}
-    columns = dict.fromkeys(name for row in about.values() for name in row)
-    traits += [(name, _told(known, name)) for name in columns]
+    traits += [(n, _told(known, n)) for n in dict.fromkeys(n for r in about.values() for n in r)]
     for name, trait in traits:
         values = sorted({trait(video) for video in videos if video.faces})
         if len(values) > 1:

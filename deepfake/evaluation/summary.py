@@ -153,8 +153,7 @@ def estimate(
 ) -> dict[str, Estimate]:
     """Return each measure with both intervals.
 
-    The AUROC's is Newcombe's, those of shares of videos Wilson's, each for groups; the others are
-    by bootstrap.
+    The AUROC's is Newcombe's, shares' are Wilson's, each for groups; the others are by bootstrap.
     There is none with fewer than five units, none of ECE, whose value itself is too high on few
     videos, none of a TPR at an FPR that less than one real would be, and none where a bootstrap
     gives a point: that says how few the videos are, not how sure the figure is.
