@@ -36,9 +36,10 @@ class Blend:
 def blend(inserted: Image, target: Image, mask: Mask) -> Blend:
     """Put the inserted face over the target where the mask says so."""
     weight = cv2.merge([mask] * 3)
-    fake = cv2.multiply(inserted, weight, dtype=cv2.CV_32F)
-    fake += cv2.multiply(target, 1 - weight, dtype=cv2.CV_32F)
-    return Blend(target, np.clip(fake + 0.5, 0, 255).astype(np.uint8), mask)
+    face = cv2.multiply(inserted, weight, dtype=cv2.CV_32F)
+    around = cv2.multiply(target, 1 - weight, dtype=cv2.CV_32F)
+    fake = np.clip(cv2.add(face, around) + 0.5, 0, 255)
+    return Blend(target, fake.astype(np.uint8), mask)
 
 
 def change_colour(image: Image, rng: np.random.Generator) -> Image:
@@ -113,7 +114,7 @@ def true_pixels(image: Image) -> Mask:
     """
     height, width = image.shape[:2]
     rows = np.flatnonzero(image.any(axis=(1, 2)))
-    columns = np.flatnonzero(image.any(axis=0).any(axis=1))
+    columns = np.flatnonzero(image.any(axis=(0, 2)))
     inside = np.zeros((height, width), dtype=np.float32)
     if not len(rows):
         return inside
