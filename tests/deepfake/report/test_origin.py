@@ -58,11 +58,17 @@ def sign(source: Path, target: Path, chain: str, **more: object) -> Path:
     )
     kind = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
     made = {"actions": [{"action": "c2pa.created", "digitalSourceType": kind}]}
-    manifest = {
+    manifest: dict[str, object] = {
         "claim_generator_info": [{"name": "made up", "version": "1"}],
         "assertions": [{"label": "c2pa.actions", "data": made}, *more.get("assertions", [])],  # type: ignore[misc]
     }
+    if "label" in more:
+        manifest["label"] = more["label"]
     with c2pa.Builder(manifest) as builder, source.open("rb") as given, target.open("w+b") as file:
+        if isinstance(part := more.get("part"), Path):
+            with part.open("rb") as ingredient:
+                about = '{"title": "a part", "relationship": "componentOf"}'
+                builder.add_ingredient(about, "video/mp4", ingredient)
         builder.sign(c2pa.Signer.from_info(info), "video/mp4", given, file)
     return target
 
@@ -110,6 +116,17 @@ def test_a_huge_manifest_and_boxes_without_end(clip: Path, tmp_path: Path) -> No
     (tmp_path / "loop.mp4").write_bytes(clip.read_bytes() + b"\0\0\0\0uuid" * 1000)
     for name in ("nested", "loop"):
         assert word(tmp_path / f"{name}.mp4").startswith("unknown: ")
+
+
+def test_a_manifest_that_is_a_part_of_itself(clip: Path, tmp_path: Path) -> None:
+    one, two = (f"urn:c2pa:{digit * 8}-2222-4333-8444-555555555555" for digit in "19")
+    chain = certificate(1000)
+    part = sign(clip, tmp_path / "part.mp4", chain, label=one)
+    whole = sign(clip, tmp_path / "whole.mp4", chain, label=two, part=part)
+    assert word(whole).startswith("valid, but the signer is unknown")
+    assert one.encode() in whole.read_bytes()
+    (tmp_path / "loop.mp4").write_bytes(whole.read_bytes().replace(one.encode(), two.encode()))
+    assert word(tmp_path / "loop.mp4").startswith(("unknown: ", "invalid: "))
 
 
 def test_what_the_file_itself_tells(clip: Path, tmp_path: Path) -> None:
