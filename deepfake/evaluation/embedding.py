@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from deepfake.checkpoints.loading import Checkpoint
+from deepfake.checkpoints.scorers import Looking
 from deepfake.evaluation.faces import Folder, image_reader, tracks_of
 from deepfake.evaluation.scores import ScoresError
 from deepfake.inference.faces import batches
@@ -53,12 +54,12 @@ def embed(
 
     Args:
         name: What the checkpoint is called.
-        checkpoint: Gives the features; without a network of torch it has none, and no map.
+        checkpoint: Gives the features; one that gives none has no map.
         folders: Crops, sorted by video, track and frame.
         seed: Chooses the crops; same seed, same map.
     """
-    features = getattr(checkpoint.scorer, "features", None)
-    if features is None:
+    scorer = checkpoint.scorer
+    if not isinstance(scorer, Looking):
         return []
     every = [crop for folder in folders for crop in folder.crops]
     readers: dict[int, Callable[[FaceCrop], Image]] = {}
@@ -73,7 +74,10 @@ def embed(
         checkpoint.recipe,
         checkpoint.frames,
     ):
-        found.append(features(batch.inputs))
+        _, features = scorer.look(batch.inputs)
+        if features is None:
+            return []
+        found.append(features)
         firsts += [clip[0] for clip in batch.clips]
     if len(firsts) < FEWEST:
         return []

@@ -130,7 +130,7 @@ class VideoPredictor:
     def judge(self, path: Path, extraction: Extraction) -> Verdict:
         """Return the verdict on a video whose faces are already found."""
         wanted = [f for f in extraction.faces if self.only_person in (None, f.track + 1)]
-        faces, features = self.score_faces(wanted, extraction)
+        faces, features = self._scored(wanted, extraction)
         usable = tuple(face for face in faces if math.isfinite(face.score))
         left_out = pictures(extraction) if self.only_person is None else {}
         counted = [face for face in usable if face.track not in left_out]
@@ -216,12 +216,8 @@ class VideoPredictor:
         raw = self.rule(faces)
         return None if raw is None else self.calibration.apply(raw)
 
-    def score_faces(
-        self, faces: Sequence[Face], extraction: Extraction
-    ) -> tuple[tuple[FaceScore, ...], list[Features | None]]:
+    def score_faces(self, faces: Sequence[Face], extraction: Extraction) -> tuple[FaceScore, ...]:
         """Return P(fake) of each face, before calibration; NaN where the network gave none.
-
-        Beside them its features (D,), where the checkpoint has a gauge.
 
         For a network of T frames, each track gives interleaved clips that span it, as in training,
         in each shot; a face has the score of its clip.
@@ -230,6 +226,12 @@ class VideoPredictor:
             faces: Of `extraction`.
             extraction: Knows the shots.
         """
+        return self._scored(faces, extraction)[0]
+
+    def _scored(
+        self, faces: Sequence[Face], extraction: Extraction
+    ) -> tuple[tuple[FaceScore, ...], list[Features | None]]:
+        """Return the scores, and each face's features (D,) where the checkpoint has a gauge."""
         frames = self.checkpoint.frames
         shots = [shot_of(extraction, face.detection.time_s) for face in faces]
         tracks: dict[tuple[int, int], list[Face]] = {}
@@ -239,7 +241,7 @@ class VideoPredictor:
         features: dict[int, Features] = {}
         recipe = self.checkpoint.recipe
         for batch in batches(tracks.values(), lambda face: face.image, recipe, frames):
-            scores, looks = self._scored(batch.inputs)
+            scores, looks = self._look(batch.inputs)
             for number, (clip, score) in enumerate(zip(batch.clips, scores, strict=True)):
                 scored.update({id(face): float(score) for face in clip})
                 if looks is not None:
@@ -257,7 +259,7 @@ class VideoPredictor:
         )
         return found, [features.get(id(face)) for face in faces]
 
-    def _scored(self, inputs: Faces) -> tuple[Scores, Features | None]:
+    def _look(self, inputs: Faces) -> tuple[Scores, Features | None]:
         scorer = self.checkpoint.scorer
         if self.checkpoint.gauge is not None and isinstance(scorer, Looking):
             return scorer.look(inputs)
