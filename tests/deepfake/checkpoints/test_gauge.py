@@ -99,6 +99,7 @@ def test_a_graph_gives_the_networks_features(tmp_path: Path) -> None:
     assert without.look(faces)[1] is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("far", "label"), [(True, "undecided"), (False, "fake")])
 def test_nothing_is_said_of_what_is_unlike_all_validation(
     far: bool, label: str, samples: Path, tmp_path: Path

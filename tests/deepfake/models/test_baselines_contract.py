@@ -64,6 +64,7 @@ def export(name: str, contract: ModuleType, file: Path) -> None:
     contract.onnx_export_agrees(make(min(sizes)), faces, file)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_baseline_exports_to_onnx(name: str, contract: ModuleType, tmp_path: Path) -> None:
     export(name, contract, tmp_path / "n.onnx")

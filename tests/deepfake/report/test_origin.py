@@ -107,6 +107,7 @@ def test_expired(clip: Path, tmp_path: Path) -> None:
     assert word(signed).startswith("invalid: the signer's certificate was not valid")
 
 
+@pytest.mark.slow
 def test_a_huge_manifest_and_boxes_without_end(clip: Path, tmp_path: Path) -> None:
     note = {"label": "org.example.note", "data": {"text": "x" * 500_000}}
     huge = sign(clip, tmp_path / "a.mp4", certificate(1000), assertions=[note])
