@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Features = NDArray[np.float32]
+from deepfake.checkpoints.scorers import Features
 
 AXES = 20
 NEIGHBOURS = 5

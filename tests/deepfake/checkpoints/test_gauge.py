@@ -8,9 +8,9 @@ import torch
 from deepfake.calibration import Calibration
 from deepfake.checkpoints import load
 from deepfake.checkpoints.export import write
-from deepfake.checkpoints.gauge import LEAST_VIDEOS, UNLIKE, Features, Gauge
+from deepfake.checkpoints.gauge import LEAST_VIDEOS, UNLIKE, Gauge
 from deepfake.checkpoints.loading import DEFAULT_WEIGHTS, load_network
-from deepfake.checkpoints.scorers import OnnxScorer, TorchScorer
+from deepfake.checkpoints.scorers import Features, OnnxScorer, TorchScorer
 from deepfake.checkpoints.settings import Settings
 from deepfake.inference import VideoPredictor
 from deepfake.inference.decision import UNLIKE_ANY
