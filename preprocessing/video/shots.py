@@ -26,9 +26,9 @@ LARGE = 0.5  # of the key frame before it: a picture between key frames that may
 SPIKE = 2.0  # times the third largest of the pictures around it
 AROUND = 12  # pictures on either side
 PER_SHOT = 4  # frames that a shot gets at least, while they last
-EXTRA = 2  # times the frames of a clip that shots may get beside these
+EXTRA = 1  # times the frames of a clip that shots may get beside these
 GROW_S, GROWTH = 60.0, 0.1  # longer videos get frames in proportion to duration ** 0.1
-SPARSE_S = 5.0  # from this spacing on a frame may give way to a key frame near it
+SPARSE_S = 5.0  # from this spacing on a frame may give way to one near it that is cheaper to decode
 NEAR = 1 / 3  # of the spacing
 
 Positions = list[int]
@@ -96,7 +96,10 @@ def schedule(
         return Schedule(even, keys_s=keys_s if shots else None)
     starts, looks = find_shots(path, index, low, high, limits, device)
     edges = np.array([low, *starts, high])
-    chosen = np.unique(_at_keys(index, even, edges))
+    chosen = np.array(even)
+    far = float(np.median(np.diff(times[chosen]))) >= SPARSE_S and len(index.keys) > 0
+    if far:
+        chosen = np.unique(_at_keys(index, chosen, edges))
     have = np.histogram(chosen, edges)[0]
     lengths = np.diff(edges)
     left = EXTRA * count
@@ -106,11 +109,9 @@ def schedule(
         granted = lacking[order][: max(0, left)]
         have[granted] += 1
         left -= len(granted)
-    had = np.histogram(chosen, edges)[0]
     more: Positions = []
-    for shot in np.flatnonzero(have > had):
-        inside = times[edges[shot] : edges[shot + 1]]
-        more += [int(edges[shot]) + place for place in evenly_spaced(inside, int(have[shot]))]
+    for shot in np.flatnonzero(have > np.histogram(chosen, edges)[0]):
+        more += _beside(index, chosen, int(edges[shot]), int(edges[shot + 1]), int(have[shot]), far)
     positions = np.union1d(chosen, more).astype(int).tolist()
     return Schedule(
         positions,
@@ -199,20 +200,36 @@ def _telling(keys: NDArray[np.int64], sizes: NDArray[np.float64], most: int) -> 
     return np.sort(keys[best])
 
 
+def _beside(
+    index: FrameIndex, chosen: NDArray[np.int64], low: int, high: int, wanted: int, cheap: bool
+) -> Positions:
+    """Return positions of a shot [low, high) that make those chosen in it as many as wanted.
+
+    The shot is cut in equal parts, and those without a chosen frame get one: the middle one, or,
+    where it is to be cheap, the one of the middle half that is nearest behind a key frame.
+    """
+    middles = low + np.array(evenly_spaced(index.times_s[low:high], wanted))
+    parts = np.concatenate([[low], (middles[:-1] + middles[1:] + 1) // 2, [high]])
+    missing = wanted - int(((chosen >= low) & (chosen < high)).sum())
+    found = []
+    for part in np.flatnonzero(np.histogram(chosen, parts)[0] == 0)[:missing].tolist():
+        middle, reach = int(middles[part]), int(parts[part + 1] - parts[part]) // 4
+        near = np.arange(max(middle - reach, parts[part]), min(middle + reach + 1, parts[part + 1]))
+        since = near - index.keys[np.searchsorted(index.keys, near, side="right") - 1]
+        nearest = near[since == since.min()] if cheap else near
+        found.append(int(nearest[np.argmin(np.abs(nearest - middle))]))
+    return found
+
+
 def _at_keys(
-    index: FrameIndex, positions: Sequence[int], edges: NDArray[np.int64]
+    index: FrameIndex, chosen: NDArray[np.int64], edges: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """Return positions, far-apart ones at key frames near them in their shot: cheap to decode."""
-    chosen = np.asarray(positions, dtype=np.int64)
-    spacing = float(np.median(np.diff(index.times_s[chosen])))
-    keys = index.keys
-    if spacing < SPARSE_S or not len(keys):
-        return chosen
-    times = index.times_s
+    """Return positions, at key frames that lie near in the same shot: cheap to decode."""
+    times, keys = index.times_s, index.keys
     after = np.clip(np.searchsorted(times[keys], times[chosen]), 1, len(keys) - 1)
     before = after - 1
     nearer = times[chosen] - times[keys[before]] <= times[keys[after]] - times[chosen]
     nearest = keys[np.where(nearer, before, after)]
     same = np.searchsorted(edges, nearest, "right") == np.searchsorted(edges, chosen, "right")
-    close = np.abs(times[nearest] - times[chosen]) <= NEAR * spacing
+    close = np.abs(times[nearest] - times[chosen]) <= NEAR * np.median(np.diff(times[chosen]))
     return np.where(same & close, nearest, chosen)
