@@ -11,11 +11,16 @@ STRONG = 0.3  # of the pairs are compressed as hard as FaceForensics++'s c40
 FINAL = (cv2.INTER_AREA, cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC)
 
 
-def damaged(image: Image, rng: np.random.Generator) -> Image:
+def damaged(image: Image, rng: np.random.Generator, *, strong: float = STRONG) -> Image:
     """Change colours, blur, add noise, resample and compress a crop (H, W, 3), each at times.
 
     The draws depend on `rng` and the crop's size alone, so that two crops of one size get the same
     from equal generators.
+
+    Args:
+        image: The crop.
+        rng: Draws everything random.
+        strong: Chance that it is compressed as hard as FaceForensics++'s c40.
     """
     image = _recoloured(image, rng)
     if rng.random() < 0.08:
@@ -26,7 +31,7 @@ def damaged(image: Image, rng: np.random.Generator) -> Image:
         image = np.clip(image + strength * noise + 0.5, 0, 255).astype(np.uint8)
     if rng.random() < 0.3:
         image = _resampled(image, rng)
-    if rng.random() < STRONG:
+    if rng.random() < strong:
         return _as_shared(image, rng)
     choice = rng.random()
     if choice < 0.4:

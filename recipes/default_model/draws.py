@@ -16,7 +16,7 @@ from deepfake.data.fakes.face_swap import FaceSwapBlend, shape_features
 from deepfake.data.fakes.self_blend import SelfBlend
 from preprocessing.types import Image
 from recipes.default_model.balance import balanced
-from recipes.default_model.damage import damaged, to_input
+from recipes.default_model.damage import STRONG, damaged, to_input
 from recipes.default_model.store import FaceStore, Points
 from recipes.default_model.tool_blend import RESYNTHESES, ToolBlend, resynthesise
 
@@ -165,6 +165,8 @@ class Draws(Dataset[dict[str, Tensor]]):
         seed: Of everything.
         damage: Whether pairs are damaged.
         balance: Share of the pairs whose sharpness is balanced: `recipes.default_model.balance`.
+        alike: Share of the pairs that are damaged with the same draws.
+        strong: Share of the damaged that are compressed as hard as FaceForensics++'s c40.
     """
 
     def __init__(
@@ -177,6 +179,8 @@ class Draws(Dataset[dict[str, Tensor]]):
         seed: int = 0,
         damage: bool = True,
         balance: float = 0.0,
+        alike: float = ALIKE,
+        strong: float = STRONG,
     ) -> None:
         self.material = material
         self.size = size
@@ -184,6 +188,7 @@ class Draws(Dataset[dict[str, Tensor]]):
         self.seed = seed
         self.damage = damage
         self.balance = balance
+        self.alike, self.strong = alike, strong
         absent = {
             "dfdc": not material.with_fakes,
             "deepfacelive": not material.twins,
@@ -218,13 +223,13 @@ class Draws(Dataset[dict[str, Tensor]]):
     def sample(self, pair: Pair, rng: np.random.Generator) -> dict[str, Tensor]:
         """Damage, flip and resize a pair: faces (2, S, S, 3) uint8, labels (2,), maps (2, M, M)."""
         seeds = rng.integers(2**31, size=2)
-        if rng.random() < ALIKE:
+        if rng.random() < self.alike:
             seeds[1] = seeds[0]
         way, flip = int(rng.integers(2**31)), rng.random() < 0.5
         faces = []
         for image, seed in zip((pair.real, pair.fake), seeds, strict=True):
             if self.damage:
-                image = damaged(image, np.random.default_rng(seed))
+                image = damaged(image, np.random.default_rng(seed), strong=self.strong)
             faces.append(to_input(image, self.size, np.random.default_rng(way)))
         changed = cv2.resize(pair.mask, (MAP, MAP), interpolation=cv2.INTER_AREA)
         maps = np.stack([np.zeros_like(changed), changed])

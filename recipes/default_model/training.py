@@ -130,6 +130,60 @@ def started(checkpoint: str | None) -> nn.Module:
     return network.requires_grad_(requires_grad=True).train()
 
 
+def fit(
+    classifier: PairClassifier,
+    draws: Draws,
+    out: Path,
+    *,
+    pairs: int = 16,
+    every: int = 250,
+    workers: int = 1,
+    decay: float = 0.998,
+) -> None:
+    """Train, or go on from the last checkpoint of the folder, until the rate has fallen to 0.
+
+    Args:
+        classifier: What learns.
+        draws: What it is shown.
+        out: Folder of the checkpoints, and of `log.jsonl`.
+        pairs: Of a batch.
+        every: Steps between checkpoints.
+        workers: Processes that make pairs; 0 makes them in this one.
+        decay: Of the averaged weights; 0 keeps the last ones.
+    """
+    loader = DataLoader(
+        draws,
+        batch_size=pairs,
+        sampler=Numbers(every * pairs),
+        num_workers=workers,
+        collate_fn=collate,
+        persistent_workers=workers > 0,
+        prefetch_factor=6 if workers else None,
+    )
+    kept = ModelCheckpoint(
+        out,
+        filename="{step:06d}",
+        auto_insert_metric_name=False,
+        every_n_epochs=1,
+        save_top_k=-1,
+        save_last=True,
+        save_on_train_epoch_end=True,
+    )
+    trainer = Trainer(
+        max_steps=classifier.start + classifier.cooldown,
+        precision=fast_precision(),
+        callbacks=[EMAWeightAveraging(decay=decay), kept, Log(out / "log.jsonl")],
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        gradient_clip_val=5.0,
+        default_root_dir=out,
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    last = out / "last.ckpt"
+    trainer.fit(classifier, loader, ckpt_path=last if last.is_file() else None, weights_only=True)
+
+
 def main() -> None:
     """Train, or go on from the last checkpoint of the folder."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -166,15 +220,11 @@ def main() -> None:
         **shares,
     )
     logger.info("%d real faces of %s", len(draws.material.rows), draws.material.domains)
-    loader = DataLoader(
-        draws,
-        batch_size=given.pairs,
-        sampler=Numbers(given.every * given.pairs),
-        num_workers=given.workers,
-        collate_fn=collate,
-        persistent_workers=given.workers > 0,
-        prefetch_factor=6 if given.workers else None,
-    )
+    given.out.mkdir(parents=True, exist_ok=True)
+    said = {
+        name: v if isinstance(v, int | float | dict) else str(v) for name, v in vars(given).items()
+    }
+    (given.out / "config.yaml").write_text(yaml.safe_dump(said), encoding="utf-8")
     classifier = PairClassifier(
         started(given.start_from),
         rate=given.rate,
@@ -183,32 +233,7 @@ def main() -> None:
         cooldown=given.cooldown,
         map_weight=given.map_weight,
     )
-    kept = ModelCheckpoint(
-        given.out,
-        filename="{step:06d}",
-        auto_insert_metric_name=False,
-        every_n_epochs=1,
-        save_top_k=-1,
-        save_last=True,
-        save_on_train_epoch_end=True,
-    )
-    trainer = Trainer(
-        max_steps=given.steps + given.cooldown,
-        precision=fast_precision(),
-        callbacks=[EMAWeightAveraging(decay=0.998), kept, Log(given.out / "log.jsonl")],
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        gradient_clip_val=5.0,
-        default_root_dir=given.out,
-    )
-    given.out.mkdir(parents=True, exist_ok=True)
-    said = {
-        name: v if isinstance(v, int | float | dict) else str(v) for name, v in vars(given).items()
-    }
-    (given.out / "config.yaml").write_text(yaml.safe_dump(said), encoding="utf-8")
-    last = given.out / "last.ckpt"
-    trainer.fit(classifier, loader, ckpt_path=last if last.is_file() else None, weights_only=True)
+    fit(classifier, draws, given.out, pairs=given.pairs, every=given.every, workers=given.workers)
 
 
 if __name__ == "__main__":
