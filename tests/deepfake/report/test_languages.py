@@ -106,6 +106,28 @@ def test_the_console_speaks_the_language_too(language: str, verdict: Verdict) ->
         assert not same & ENGLISH, f"{after!r} is not in {language}"
 
 
+ANSWERS = (
+    "a.mp4 cannot be judged: cannot be read as a video (Invalid data found when processing input)",
+    "a.mp4 cannot be judged: has no frame from 59 s; it lasts 5.7 s",
+    "a.mp4 cannot be judged: has no video stream (found: audio)",
+    "a.mp4 cannot be judged: is empty (0 bytes)",
+    "'half' is no time; write 83.5 or 1:23.5",
+    "the end, 1 s, is not after the start, 3 s",
+    "frames must be from 1 to 10,000,000, got -4",
+    "there is no person -1: people count from 1",
+    "0:01.0: person 1 under 0.01, person 2 over 0.99",
+    "Verdict: none",
+)
+
+
+@pytest.mark.parametrize("language", OTHERS)
+@pytest.mark.parametrize("english", ANSWERS)
+def test_what_the_web_page_answers_is_in_the_language(language: str, english: str) -> None:
+    said = re.sub(r"a\.mp4|'half'", "", translator(language)(english))
+    same = set(re.findall(r"\b[a-z]{3,}", said)) & set(re.findall(r"\b[a-z]{3,}", english))
+    assert not same - {"person", "audio", "bytes"}, said  # some languages have these too
+
+
 OPTION = re.compile(r"clip\.mp4|--[\w-]+")
 ENGLISH = {"the", "and", "looks", "fake", "below", "from", "face", "faces", "shot", "left",
            "frames", "out", "person", "what", "helps", "undecided", "likely", "low",
