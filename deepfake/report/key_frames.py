@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deepfake.types import FaceScore, Verdict
-from preprocessing.video import index_frames, read_frames
+from preprocessing.video import evenly_spaced, index_frames, read_frames
 
 MOST = 4
 SIDE = 1280  # pixels of the longer side
@@ -24,12 +24,13 @@ class KeyFrame:
     faces: tuple[FaceScore, ...]  # those judged in it
 
 
-def key_frames(clip: Path, verdict: Verdict) -> list[KeyFrame]:
-    """Return the frames with the highest scores, or some without faces; asks a worker process."""
+def key_frames(clip: Path, verdict: Verdict, looked_s: Sequence[float]) -> list[KeyFrame]:
+    """Ask a worker for the frames with the highest scores, or some of the span looked at, in s."""
     from preprocessing.workers.local import run_local
 
     wanted = sorted({face.frame for face in highest(verdict.faces, MOST)})
-    (outcome,) = run_local(read, [(clip, wanted)], workers=1, timeout_s=TIMEOUT_S)
+    span_s = min(looked_s, default=0.0), max(looked_s, default=0.0)
+    (outcome,) = run_local(read, [(clip, wanted, span_s)], workers=1, timeout_s=TIMEOUT_S)
     return [
         KeyFrame(
             "data:image/jpeg;base64," + base64.b64encode(data).decode(),
@@ -42,15 +43,14 @@ def key_frames(clip: Path, verdict: Verdict) -> list[KeyFrame]:
     ]
 
 
-def read(wanted: tuple[Path, list[int]]) -> list[tuple[int, float, int, int, bytes]]:
+def read(task: tuple[Path, list[int], Sequence[float]]) -> list[tuple[int, float, int, int, bytes]]:
     """Return number, time, width, height and JPEG of a clip's frames; runs in the worker."""
     from deepfake.report.pictures import jpeg
 
-    clip, numbers = wanted
+    clip, numbers, (start_s, end_s) = task
     index = index_frames(clip)
-    count = len(index.times_s)
-    spread = sorted({count * (2 * k + 1) // (2 * MOST) for k in range(MOST)})
-    frames = read_frames(clip, index, numbers or spread)
+    numbers = numbers or evenly_spaced(index.times_s, MOST, start_s=start_s, end_s=end_s)
+    frames = read_frames(clip, index, numbers)
     return [
         (f.index, f.time_s, f.image.shape[1], f.image.shape[0], jpeg(f.image, SIDE)) for f in frames
     ]

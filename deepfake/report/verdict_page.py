@@ -121,7 +121,7 @@ def verdict_page(
         about=words.about(checkpoint),
         limits=words.LIMITS,
         provenance=_provenance(verdict, paths=paths),
-        frames=key_frames(file, verdict),
+        frames=key_frames(file, verdict, extraction.times_s),
         origin=origin(file, trusted),
         weaknesses=advice.weaknesses(verdict),
         steps=advice.steps(verdict),

@@ -17,6 +17,7 @@ from deepfake.evaluation.likelihood import LikelihoodRatio
 from deepfake.inference import VideoPredictor
 from deepfake.report import words
 from deepfake.report.charts import timeline_svg
+from deepfake.report.key_frames import key_frames
 from deepfake.report.outputs import file_stem
 from deepfake.report.pictures import data_uri, heated
 from deepfake.report.verdict_page import _picks, verdict_page
@@ -186,6 +187,10 @@ def test_nobody_found_is_a_page_too(mild: Checkpoint, tmp_path: Path) -> None:
     assert Page(text).open == []
     assert "Nobody was judged" in text
     assert "no face found in 3 frames" in text
+    assert "Verdict: none" in text
+    part = predictor.look(clip, start_s=0.04)
+    frames = key_frames(clip, predictor.judge(clip, part), part.times_s)
+    assert [frame.time_s for frame in frames] == [0.04, 0.08], "of the span that was looked at"
 
 
 def test_the_chart_is_where_the_numbers_say() -> None:
