@@ -150,11 +150,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         for note in dict.fromkeys(m.checkpoint.note for m in members if m.checkpoint.note):
             print(one_line(say(note)))
     entries: dict[Path, Entry] = {}
-    looked: dict[str, Any] = {
-        "start_s": arguments.start,
-        "end_s": arguments.end,
-        "fps": arguments.fps,
-    }
+    start_s, end_s, fps = arguments.start, arguments.end, arguments.fps
+    looked: dict[str, Any] = {"start_s": start_s, "end_s": end_s, "fps": fps}
     limits, paths = limits_of(arguments), find_clips(arguments.clips)
     clips = [clip_for(predictor, path, **looked, limits=limits) for path in paths]
     settings = {**predictor.settings(), "looked": looked}
@@ -224,14 +221,10 @@ def _check(arguments: argparse.Namespace) -> None:
     from deepfake.aggregation import RULES, Aggregator
     from deepfake.errors import DeepfakeError
 
-    if arguments.frames is not None and arguments.frames < 1:
-        raise DeepfakeError("--frames must be at least 1")
     if arguments.fps is not None and not 0 < arguments.fps < math.inf:
         raise DeepfakeError(f"--fps must be above 0, got {arguments.fps}")
     if arguments.fps is not None and arguments.frames is not None:
         raise DeepfakeError("--frames and --fps exclude each other; give one of them")
-    if arguments.only_person is not None and arguments.only_person < 1:
-        raise DeepfakeError("--only-person must be the number of a person, from 1")
     if arguments.engine == "ray":
         _check_ray(arguments)
     if arguments.aggregate is not None and arguments.aggregate not in RULES:

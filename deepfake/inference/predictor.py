@@ -12,6 +12,7 @@ from deepfake import __version__
 from deepfake.aggregation import by_name, person_scores
 from deepfake.checkpoints.loading import Checkpoint, load, sha256
 from deepfake.checkpoints.scorers import Faces, Features, Looking, Scores
+from deepfake.errors import DeepfakeError
 from deepfake.inference.decision import (
     Parts,
     decide,
@@ -39,6 +40,9 @@ class VideoPredictor:
         frames: Frames per video; None takes the checkpoint's, and more of a long video. Shots get
             frames beside these.
         only_person: Judge this person alone, by their number, from 1.
+
+    Raises:
+        DeepfakeError: A number that cannot be.
     """
 
     def __init__(
@@ -49,6 +53,10 @@ class VideoPredictor:
         frames: int | None = None,
         only_person: int | None = None,
     ) -> None:
+        if frames is not None and not 1 <= frames <= 10**7:
+            raise DeepfakeError(f"frames must be from 1 to 10,000,000, got {frames}")
+        if only_person is not None and only_person < 1:
+            raise DeepfakeError(f"there is no person {only_person}: people count from 1")
         self.checkpoint = checkpoint
         self.aggregation = aggregation or checkpoint.aggregation
         self.rule = by_name(self.aggregation)
