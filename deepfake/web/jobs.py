@@ -115,11 +115,10 @@ class Jobs:
         folder = self.folder / f"result-{uuid4().hex}"
         folder.mkdir(mode=0o700)
         stem = file_stem(verdict.video, verdict.provenance["sha256"])
-        (folder / f"{stem}.html").write_text(page, encoding="utf-8")
-        text = json.dumps(verdict.to_dict(), indent=2, allow_nan=False)
-        (folder / f"{stem}.json").write_text(text + "\n", encoding="utf-8")
+        text = json.dumps(verdict.to_dict(), indent=2, allow_nan=False) + "\n"
         told = translated(headline(verdict), language)
-        (folder / HEADLINE).write_text(told, encoding="utf-8")
+        for name, said in ((f"{stem}.html", page), (f"{stem}.json", text), (HEADLINE, told)):
+            (folder / name).write_text(said, encoding="utf-8")
         found = self.find(folder.name)
         assert found is not None
         return found
@@ -144,17 +143,9 @@ class Jobs:
 
 def headline(verdict: Verdict) -> str:
     """Return a verdict in words, as HTML."""
-    score = verdict.score
-    said = "cannot be judged" if score is None else f"score {verdict.shown(score)}"
-    return fragment(
-        "headline",
-        verdict,
-        said=said,
-        tone=words.tone(verdict, verdict.label),
-        title=words.headline(verdict),
-        clip=Path(verdict.video).name,
-        steps=[step.rsplit(" (", 1)[0] for step in steps(verdict)],  # commands are not for here
-    )
+    tone, title = words.tone(verdict, verdict.label), words.headline(verdict)
+    helps = [step.rsplit(" (", 1)[0] for step in steps(verdict)]  # commands are not for here
+    return fragment("headline", verdict, tone, title, helps)
 
 
 def checkpoint_choices(asked: Sequence[Path]) -> list[str]:

@@ -15,11 +15,12 @@ from deepfake.web.jobs import Jobs, Judged, Wish
 from preprocessing.video.files import IMAGE_SUFFIXES
 
 OWN_RULE = "as the checkpoint says"
-SAMPLES = Path(__file__).parents[2] / "samples"
+SAMPLES = sorted((Path(__file__).parents[2] / "samples").glob("*.mp4"))
 ABOUT = (
     "A verdict is a statistical statement of one model, not evidence by itself. Clips are judged "
     "on this computer and removed after 15 minutes; until then they can be judged in other ways."
 )
+JS = "(...all) => (window.verdict.scrollIntoView({block: 'nearest'}), all)"  # to the progress
 SHOWN = 4  # clips with a player
 WAITING = 16  # jobs in the queue; more are told to come later
 CHECK_S, CACHE_S = 300, 900  # how often Gradio looks for old files, and how old they get
@@ -84,7 +85,7 @@ def build(jobs: Jobs, checkpoints: Sequence[str], words_in: str = "en") -> Any: 
         files = (None, None) if one is None else (str(one.report), str(one.verdict_json))
         names = [(f"{k + 1}. {f.name}", f.id) for k, f in enumerate(found)]
         return (
-            "".join([*(f.headline for f in found), *map(alert, errors)]),
+            "".join([*(f.headline for f in found), *map(alert, dict.fromkeys(errors))]),
             gr.Radio(choices=names, value=None if one is None else one.id, visible=len(found) > 1),
             "" if one is None else framed(one.page),
             gr.DownloadButton(value=files[0], interactive=one is not None),
@@ -108,6 +109,12 @@ def build(jobs: Jobs, checkpoints: Sequence[str], words_in: str = "en") -> Any: 
     ) -> Answer:
         found: list[Judged] = []
         errors: list[str] = [] if clips else [say("Drop a clip first.")]
+
+        def tell(part: float, step: str) -> None:
+            done, count = len(found) + len(errors), len(clips or ())
+            which = f" ({done + 1}/{count})" if count > 1 else ""
+            progress((done + part) / count, say(step) + which)
+
         try:
             wish = Wish(
                 checkpoint,
@@ -119,10 +126,10 @@ def build(jobs: Jobs, checkpoints: Sequence[str], words_in: str = "en") -> Any: 
                 language,
             )
         except argparse.ArgumentTypeError as error:
-            return show([], [str(error)])
+            return show([], [say(str(error))])
         for clip in clips or ():
             try:
-                found.append(jobs.judge(Path(clip), wish, lambda x, step: progress(x, say(step))))
+                found.append(jobs.judge(Path(clip), wish, tell))
             except DeepfakeError as error:
                 errors.append(say(str(error)))
         return show(found, errors)
@@ -145,17 +152,18 @@ def build(jobs: Jobs, checkpoints: Sequence[str], words_in: str = "en") -> Any: 
                     value=OWN_RULE,
                     label=say("Rule from faces to a verdict"),
                 )
-                with gr.Accordion(say("A part of the clip"), open=False), gr.Row():
-                    start = gr.Textbox(label=say("From"), placeholder="0:00")
-                    end = gr.Textbox(label=say("To"), placeholder=say("the end"))
-                    frames = gr.Number(0, label=say("Frames (0: as usual)"), precision=0, minimum=0)
-                    person = gr.Number(0, label=say("Only person (0: all)"), precision=0, minimum=0)
+                with gr.Accordion(say("A part of the clip"), open=False):
+                    with gr.Row():
+                        start = gr.Textbox(label=say("From"), placeholder="0:00")
+                        end = gr.Textbox(label=say("To"), placeholder=say("the end"))
+                    with gr.Row():
+                        frames = gr.Number(0, label=say("Frames (0: as usual)"), precision=0)
+                        person = gr.Number(0, label=say("Only person (0: all)"), precision=0)
                 named = [(name, code) for code, name in LANGUAGES.items()]
                 language = gr.Dropdown(named, value=words_in, label=say("Language of the answer"))
                 button = gr.Button(say("Judge"), variant="primary", elem_id="judge")
-        samples = [path for path in sorted(SAMPLES.glob("*.mp4")) if path.is_file()]
         with gr.Row():
-            tries = [(path, gr.Button(say(f"Try {path.name}"), size="sm")) for path in samples]
+            tries = [(path, gr.Button(say(f"Try {path.name}"), size="sm")) for path in SAMPLES]
         verdict = gr.HTML(elem_id="verdict", min_height=140)
         which = gr.Radio([], label=say("Report of"), visible=False, elem_id="which")
         with gr.Row():
@@ -170,7 +178,7 @@ def build(jobs: Jobs, checkpoints: Sequence[str], words_in: str = "en") -> Any: 
         outputs = [verdict, which, report, report_file, json_file, kept]
         way = f"lang: '{words_in}', dir: '{'rtl' if words_in in RIGHT_TO_LEFT else 'ltr'}'"
         quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-        judging: dict[str, Any] = {"concurrency_id": "judge", "show_progress_on": verdict}
+        judging: dict[str, Any] = {"concurrency_id": "judge", "show_progress_on": verdict, "js": JS}
         usual = [checkpoint, rule, language]
         asked = [clip, *usual, start, end, frames, person]
         clip.change(preview, clip, shown, **quiet)

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import shutil
 import time
 from pathlib import Path
@@ -7,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from deepfake.errors import DeepfakeError
-from deepfake.web.jobs import Jobs, Wish, checkpoint_choices
+from deepfake.types import Verdict, VerdictLabel
+from deepfake.web.jobs import Jobs, Wish, checkpoint_choices, headline
 from deepfake.web.page import framed
 from preprocessing.limits import Limits
 
@@ -60,6 +62,23 @@ def test_a_clip_is_judged_again_until_it_is_old_and_its_name_harms_nothing(
     assert not clip.exists()
     with pytest.raises(DeepfakeError, match="drop it again"):
         jobs.judge(clip, wish)
+
+
+@pytest.mark.parametrize(
+    ("label", "score", "reason", "told"),
+    [
+        ("fake", 0.97, "", "fake, score 0.97; real below 0.10, fake from 0.43."),
+        ("undecided", 0.3, "it is too near", "undecided, score 0.30; real below 0.10, fake from "
+         "0.43: it is too near."),
+        ("undecided", None, "no face found in 32 frames", "no face found in 32 frames."),
+    ],
+)  # fmt: skip
+def test_a_headline_says_why_in_one_sentence(
+    label: VerdictLabel, score: float | None, reason: str, told: str
+) -> None:
+    verdict = Verdict("a.mp4", label, score, 0.5, reason=reason, real_below=0.1, fake_from=0.43)
+    text = re.sub(r"<ul>.*</ul>|<strong>.*</strong>|<[^>]+>", "", headline(verdict))
+    assert text == f"a.mp4: {told}"
 
 
 def test_a_broken_clip_is_told_by_its_name(jobs: Jobs, checkpoint: Path) -> None:
