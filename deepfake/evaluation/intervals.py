@@ -63,24 +63,24 @@ def bootstrap(
     """
     y, s = np.asarray(labels, dtype=np.int64), np.asarray(scores, dtype=np.float64)
     names = np.arange(y.size) if groups is None else np.asarray(groups)
-    _, member, counts = np.unique(names, return_inverse=True, return_counts=True)
-    order = np.argsort(member, kind="stable")
-    starts = np.cumsum(counts) - counts
-    number = counts.size
+    order = np.argsort(-s, kind="stable")  # measures sort too: what is in order costs them little
+    y, s = y[order], s[order]
+    _, member = np.unique(names[order], return_inverse=True)
+    number = int(member.max(initial=-1)) + 1
     values = measure(y, s)
     if number < 2:
         return [NOWHERE] * len(values)
 
-    def of(chosen: NDArray[np.int64]) -> Sequence[float]:
-        size = counts[chosen]
-        inside = np.arange(size.sum()) - np.repeat(np.cumsum(size) - size, size)
-        rows = order[np.repeat(starts[chosen], size) + inside]
-        return measure(y[rows], s[rows])
+    def of(times: NDArray[np.int64]) -> Sequence[float]:
+        rows = times[member]
+        return measure(np.repeat(y, rows), np.repeat(s, rows))
 
     rng = np.random.default_rng(seed)
-    drawn = np.array([of(rng.integers(number, size=number)) for _ in range(repeats)])
+    draws = (rng.integers(number, size=number) for _ in range(repeats))
+    drawn = np.array([of(np.bincount(draw, minlength=number)) for draw in draws])
     blocks = np.array_split(rng.permutation(number), min(number, BLOCKS))
-    left = np.array([of(np.setdiff1d(np.arange(number), block)) for block in blocks])
+    without = (np.bincount(block, minlength=number) for block in blocks)
+    left = np.array([of(1 - block) for block in without])
     columns = zip(values, drawn.T, left.T, strict=True)
     return [_hull(float(value), some, others, number) for value, some, others in columns]
 

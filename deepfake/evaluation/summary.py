@@ -160,12 +160,13 @@ def estimate(
     """
     known = all_measures(judged.threshold) | own_measures(names)
     values = {name: known[name](judged.labels, judged.scores) for name in names}
-    spans = [_spans(judged, values, units, repeats) for units in (judged.videos, judged.groups)]
+    units = (np.unique(of, return_inverse=True)[1] for of in (judged.videos, judged.groups))
+    spans = [_spans(judged, values, numbers, repeats) for numbers in units]
     return {name: Estimate(values[name], spans[0][name], spans[1][name]) for name in names}
 
 
 def _spans(
-    judged: Judged, values: Mapping[str, float], units: NDArray[np.str_], repeats: int
+    judged: Judged, values: Mapping[str, float], units: NDArray[np.int64], repeats: int
 ) -> dict[str, Interval]:
     """Return the interval of each measure by one kind of units."""
     found = dict.fromkeys(values, NOWHERE)
