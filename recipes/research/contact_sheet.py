@@ -1,4 +1,4 @@
-"""See what training sees: `python -m deepfake.data.contact_sheet data/faces --out sheet.png`."""
+"""See what training sees: `python -m recipes.research.contact_sheet data/faces --out sheet.png`."""
 
 import logging
 from pathlib import Path
@@ -74,7 +74,7 @@ def make_sheet(
 
 def main(arguments: list[str] | None = None) -> int:
     """Write the sheet; return the exit status."""
-    parser = Parser(prog="python -m deepfake.data.contact_sheet", description=__doc__)
+    parser = Parser(prog="python -m recipes.research.contact_sheet", description=__doc__)
     parser.add_argument("folder", type=Path, help="folder with a manifest")
     parser.add_argument("--augmentation", choices=("none", "paper", "strong"), default="none")
     parser.add_argument("--show", choices=get_args(Show), default="crops")
