@@ -108,7 +108,7 @@ def write_folder(folder: Path, count: int) -> None:
     cv2.imwrite(str(folder / "one.png"), cv2.resize(image, (SIDE, SIDE)))
     inside = min(count, 1000)
     for k in range(inside):
-        (one / f"{k}.png").symlink_to(folder / "one.png")
+        (one / f"{k}.png").hardlink_to(folder / "one.png")
     for k in range(-(-count // inside)):
         (folder / "crops" / f"{k}").symlink_to(one, target_is_directory=True)
     options = asdict(PreprocessOptions()) | {"version": 1}

@@ -9,6 +9,7 @@ faces that were not judged. Imports no torch.
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Protocol
 
@@ -58,7 +59,7 @@ def mean_logit(scores: Scores) -> float:
 def by_person(faces: Iterable[FaceScore]) -> dict[int, list[FaceScore]]:
     """Return the judged faces of each person, in the order of their tracks' numbers."""
     people: dict[int, list[FaceScore]] = {}
-    for face in sorted(faces, key=lambda face: face.track):
+    for face in sorted(faces, key=attrgetter("track")):
         if math.isfinite(face.score):
             people.setdefault(face.track, []).append(face)
     return people

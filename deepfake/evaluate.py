@@ -118,8 +118,10 @@ def _import(given: argparse.Namespace) -> None:
 
 
 def _report(files: Sequence[Path], out: Path, arguments: argparse.Namespace) -> int:
+    import pyarrow as pa
+
     from deepfake.evaluation.coverage import over_limit
-    from deepfake.evaluation.embedding import EMBEDDING, read_embedding
+    from deepfake.evaluation.embedding import EMBEDDING, SCHEMA, read_embedding
     from deepfake.evaluation.parts import read_subgroups
     from deepfake.evaluation.predictions import read_scores_or_predictions
     from deepfake.evaluation.scores import Scores
@@ -132,7 +134,7 @@ def _report(files: Sequence[Path], out: Path, arguments: argparse.Namespace) -> 
     scores = Scores(tuple(video for one in found for video in one.videos), judges)
     scores = _with_panel(scores, out, arguments.panel)
     beside = dict.fromkeys(path.with_name(EMBEDDING) for path in files if path.suffix != ".csv")
-    embedded = [face for path in beside for face in read_embedding(path)]
+    embedded = pa.concat_tables([SCHEMA.empty_table(), *map(read_embedding, beside)])
     subgroups = None if arguments.subgroups is None else read_subgroups(arguments.subgroups)
     how = {"repeats": arguments.repeats, "measures": arguments.measures, "subgroups": subgroups}
     print(write_report(scores, out, embedded=embedded, **how))

@@ -41,6 +41,7 @@ def shown(score: float, limits: Sequence[float | None] = ()) -> str:
 class _Numbered:
     """Has a track; people count from 1, so theirs is the person with the next number."""
 
+    __slots__ = ()
     track: int
 
     @property
@@ -64,7 +65,7 @@ def _numbered(row: dict[str, Any]) -> dict[str, Any]:
     return {**row, "person": row["track"] + 1}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FaceScore(_Numbered):
     """P(fake) in [0, 1] of one face: whose (track), when (frame, time_s, shot), where (box)."""
 

@@ -2,15 +2,19 @@
 
 import hashlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from deepfake.evaluation.scores import Looks
 from preprocessing.crops.manifest import MANIFEST
-from preprocessing.types import FaceCrop
 
 logger = logging.getLogger(__name__)
 
@@ -29,37 +33,40 @@ class ScoreCache:
     """
 
     def __init__(self, folder: Path, judge: str) -> None:
-        digest = hashlib.blake2b(judge.encode(), digest_size=12)
-        manifest = folder / MANIFEST
-        if manifest.is_file():
-            with manifest.open("rb") as file:
-                while part := file.read(1 << 20):
-                    digest.update(part)
+        digest: Any = hashlib.blake2b(judge.encode(), digest_size=12)
+        if (folder / MANIFEST).is_file():
+            with (folder / MANIFEST).open("rb") as file:
+                digest = hashlib.file_digest(file, digest.copy)
         self.path = folder / CACHE / f"{digest.hexdigest()}.parquet"
-        self.known: dict[str, Looks] = {}
-        try:
-            columns = pq.read_table(self.path, schema=SCHEMA, memory_map=False).to_pydict()
-            path, *looks = (columns[name] for name in SCHEMA.names)
-            self.known = dict(zip(path, zip(*looks, strict=True), strict=True))
-        except (OSError, pa.ArrowException):
-            pass  # there is none, or a damaged one, which is written anew
+        self.known = SCHEMA.empty_table()
+        with suppress(OSError, pa.ArrowException):  # none, or a damaged one: it is written anew
+            self.known = pq.read_table(self.path, schema=SCHEMA, memory_map=False)
 
-    def unknown(self, crops: Sequence[FaceCrop]) -> list[FaceCrop]:
+    def unknown(self, crops: pa.Table) -> pa.Table:
         """Return the crops of videos that are not known as a whole: clips go through tracks."""
-        videos = {crop.video for crop in crops if crop.path not in self.known}
-        return [crop for crop in crops if crop.video in videos]
+        missing = crops.filter(pc.is_null(self._places(crops)))["video"].unique()
+        return crops.filter(pc.is_in(crops["video"], value_set=missing))
+
+    def looks(self, crops: pa.Table) -> NDArray[np.float64]:
+        """Return score, sharpness and brightness (N, 3) of crops that are all known."""
+        found = self.known.take(self._places(crops))
+        return np.column_stack([found[name].to_numpy() for name in SCHEMA.names[1:]])
+
+    def _places(self, crops: pa.Table) -> pa.ChunkedArray:
+        return pc.index_in(crops["path"], value_set=self.known["path"].combine_chunks())
 
     def add(self, found: Mapping[str, Looks]) -> None:
         """Keep looks by the path of the crop, where the folder can be written."""
         if not found:
             return
-        self.known |= found
-        columns = zip(*((path, *looks) for path, looks in self.known.items()), strict=True)
-        table = pa.table([pa.array(column) for column in columns], schema=SCHEMA)
+        columns = [list(found), *np.array(list(found.values()), dtype=np.float64).T]
+        new = pa.table([pa.array(column) for column in columns], schema=SCHEMA)
+        old = self.known.filter(pc.is_null(pc.index_in(self.known["path"], value_set=new["path"])))
+        self.known = pa.concat_tables([old, new])
         part = self.path.with_suffix(".part")
         try:
             self.path.parent.mkdir(exist_ok=True)
-            pq.write_table(table, part, compression="zstd")
+            pq.write_table(self.known, part, compression="zstd")
             part.replace(self.path)
         except OSError as error:
             logger.info("scores are not kept: %s", error)

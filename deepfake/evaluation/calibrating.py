@@ -94,7 +94,7 @@ def features_of(
     wanted = {(video.video, _worst(video)) for video in videos}
     crops = [crop for crop in read_manifest(data) if (crop.video, crop.track) in wanted]
     crops.sort(key=lambda crop: (crop.video, crop.track, crop.frame))
-    read = image_reader(data, crops)
+    read = image_reader(data, [crop.path for crop in crops])
     found: dict[str, Features] = {}
     for track in tracks_of(crops):
         faces = [track[k] for k in evenly(len(track), min(len(track), MOST_FACES))]

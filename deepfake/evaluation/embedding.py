@@ -1,7 +1,6 @@
 """A map of the features of faces in two dimensions, kept beside the scores."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,8 @@ from deepfake.checkpoints.scorers import Looking
 from deepfake.evaluation.faces import Folder, image_reader, tracks_of
 from deepfake.evaluation.scores import ScoresError
 from deepfake.inference.faces import batches
-from preprocessing.types import FaceCrop, Image, Label
+from preprocessing.crops.manifest import rows_of
+from preprocessing.types import FaceCrop, Image
 
 EMBEDDING = "embedding.parquet"
 MOST = 2000  # faces; t-SNE takes seconds for so many
@@ -22,7 +22,7 @@ FEWEST = 10
 PRINCIPAL = 50  # components that t-SNE sees, as its authors advise
 PERPLEXITY = 30.0
 
-SCHEMA = pa.schema(
+SCHEMA = pa.schema(  # a row for each face, or clip of a temporal network
     [
         pa.field("checkpoint", pa.string(), nullable=False),
         pa.field("dataset", pa.string(), nullable=False),
@@ -35,22 +35,10 @@ SCHEMA = pa.schema(
 Floats = NDArray[np.float32]
 
 
-@dataclass(frozen=True)
-class EmbeddedFace:
-    """A face, or a clip of a temporal network, at its place (x, y) on the map."""
-
-    checkpoint: str
-    dataset: str
-    video: str
-    label: Label | None
-    x: float
-    y: float
-
-
 def embed(
     name: str, checkpoint: Checkpoint, folders: Sequence[Folder], *, seed: int = 0
-) -> list[EmbeddedFace]:
-    """Return the map of at most 2,000 crops; nothing where there are too few for one.
+) -> pa.Table:
+    """Return the map of at most 2,000 crops, see `SCHEMA`; no row where there are too few for one.
 
     Args:
         name: What the checkpoint is called.
@@ -60,32 +48,35 @@ def embed(
     """
     scorer = checkpoint.scorer
     if not isinstance(scorer, Looking):
-        return []
-    every = [crop for folder in folders for crop in folder.crops]
+        return SCHEMA.empty_table()
+    starts = np.cumsum([0, *(len(folder.crops) for folder in folders)])
+    chosen = np.sort(np.random.default_rng(seed).permutation(starts[-1])[:MOST])
+    faces: list[FaceCrop] = []
     readers: dict[int, Callable[[FaceCrop], Image]] = {}
-    for folder, crops, _ in folders:
-        readers |= dict.fromkeys(map(id, crops), image_reader(folder, crops))
-    chosen = np.sort(np.random.default_rng(seed).permutation(len(every))[:MOST])
+    for start, (path, crops, _) in zip(starts, folders, strict=False):
+        inside = chosen[(chosen >= start) & (chosen < start + len(crops))] - start
+        some = crops.take(pa.array(inside))
+        faces += rows_of(some)
+        read = image_reader(path, some["path"].to_pylist())
+        readers |= dict.fromkeys(map(id, faces[-len(some) :]), read)
     firsts: list[FaceCrop] = []
     found: list[Floats] = []
     for batch in batches(
-        tracks_of(every[k] for k in chosen),
+        tracks_of(faces),
         lambda crop: readers[id(crop)](crop),
         checkpoint.recipe,
         checkpoint.frames,
     ):
         _, features = scorer.look(batch.inputs)
         if features is None:
-            return []
+            return SCHEMA.empty_table()
         found.append(features)
         firsts += [clip[0] for clip in batch.clips]
     if len(firsts) < FEWEST:
-        return []
-    places = tsne(np.concatenate(found), seed=seed)
-    return [
-        EmbeddedFace(name, crop.dataset, crop.video, crop.label, float(x), float(y))
-        for crop, (x, y) in zip(firsts, places, strict=True)
-    ]
+        return SCHEMA.empty_table()
+    about = ([getattr(crop, of) for crop in firsts] for of in ("dataset", "video", "label"))
+    columns = [[name] * len(firsts), *about, *tsne(np.concatenate(found), seed=seed).T]
+    return pa.table([pa.array(column) for column in columns], names=SCHEMA.names).cast(SCHEMA)
 
 
 def tsne(features: Floats, *, seed: int = 0) -> NDArray[np.float64]:
@@ -105,24 +96,16 @@ def tsne(features: Floats, *, seed: int = 0) -> NDArray[np.float64]:
     return np.asarray(learned, dtype=np.float64)
 
 
-def write_embedding(path: Path, faces: Iterable[EmbeddedFace]) -> None:
-    """Write the maps of all checkpoints."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    table = pa.Table.from_pylist([asdict(face) for face in faces], schema=SCHEMA)
-    pq.write_table(table, path, compression="zstd")
-
-
-def read_embedding(path: Path) -> list[EmbeddedFace]:
-    """Read what `write_embedding` wrote; nothing where there is no file.
+def read_embedding(path: Path) -> pa.Table:
+    """Read the maps beside scores; no row where there is no file.
 
     Raises:
         ScoresError: It is something else.
     """
     if not path.is_file():
-        return []
+        return SCHEMA.empty_table()
     try:
-        table = pq.read_table(path, memory_map=False).select(SCHEMA.names).cast(SCHEMA)
+        return pq.read_table(path, memory_map=False).select(SCHEMA.names).cast(SCHEMA)
     except (pa.ArrowException, OSError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0]
         raise ScoresError(f"{path} is not a map of features: {reason}. Remove it.") from error
-    return [EmbeddedFace(**row) for row in table.to_pylist()]

@@ -11,15 +11,16 @@ from typing import NamedTuple, cast
 
 import cv2
 import numpy as np
+import pyarrow as pa
 
 from deepfake.checkpoints.loading import Checkpoint
 from deepfake.data.protocols import Protocol
 from deepfake.data.shards.read import crop_reader, read_records
-from deepfake.data.splits.groups import groups
+from deepfake.data.splits.groups import groups, one_per_video
 from deepfake.errors import DeepfakeError
 from deepfake.evaluation.scores import Looks
 from deepfake.inference.faces import batches
-from preprocessing.crops.manifest import read_manifest, read_options
+from preprocessing.crops.manifest import read_options, read_table, rows_of, to_table
 from preprocessing.errors import VideoError
 from preprocessing.types import FaceCrop, Image, Label, PreprocessOptions, Split, Video
 from preprocessing.video.images import decode_image
@@ -30,16 +31,45 @@ LOOK_SIZE = 128  # pixels; sharpness is compared at one size, whatever the crop'
 
 
 class Folder(NamedTuple):
-    """Crops, and a stand-in for each video in which no face was found."""
+    """Rows of a manifest, and a stand-in for each video in which no face was found.
+
+    Columns, not objects: there may be millions.
+    """
 
     path: Path
-    crops: list[FaceCrop]
-    empty: list[FaceCrop]
+    crops: pa.Table
+    empty: pa.Table
 
     def each(self, change: Callable[[FaceCrop], FaceCrop | None]) -> "Folder":
-        """Return the folder with every row changed, without those that become None."""
-        crops, empty = ([new for c in rows if (new := change(c))] for rows in self[1:])
-        return Folder(self.path, crops, empty)
+        """Return the folder with label, split and data set of every video as its first row's.
+
+        Args:
+            change: Takes a video's first row; without the videos of which it makes None.
+        """
+        return Folder(self.path, *(_each(rows, change) for rows in self[1:]))
+
+    def firsts(self) -> Iterator[FaceCrop]:
+        """Yield the first row of every video; stand-ins last."""
+        for rows in self[1:]:
+            yield from rows_of(rows.take(_videos(rows)[1]))
+
+
+def _videos(rows: pa.Table) -> tuple[pa.Array, pa.Array]:
+    """Return the number of each row's video (N,), and the first row of each video (V,)."""
+    numbers = rows["video"].combine_chunks().dictionary_encode().indices
+    return numbers, pa.array(np.unique(numbers, return_index=True)[1])
+
+
+def _each(rows: pa.Table, change: Callable[[FaceCrop], FaceCrop | None]) -> pa.Table:
+    numbers, firsts = _videos(rows)
+    old = list(rows_of(rows.take(firsts)))
+    new = [change(crop) for crop in old]
+    for name in ("label", "split", "dataset"):
+        place = rows.schema.get_field_index(name)
+        known = [getattr(b or a, name) for a, b in zip(old, new, strict=True)]
+        values = pa.array(known, rows.schema.field(name).type).take(numbers)
+        rows = rows.set_column(place, rows.schema.field(name), values)
+    return rows.filter(pa.array([crop is not None for crop in new], pa.bool_()).take(numbers))
 
 
 def appearance(image: Image) -> tuple[float, float]:
@@ -53,12 +83,12 @@ def appearance(image: Image) -> tuple[float, float]:
     return float(cv2.Laplacian(grey, cv2.CV_64F).var()), float(grey.mean()) / 255
 
 
-def image_reader(folder: Path, crops: Sequence[FaceCrop]) -> Callable[[FaceCrop], Image]:
-    """Return what reads these crops from their folder, of files or of shards.
+def image_reader(folder: Path, paths: Sequence[str]) -> Callable[[FaceCrop], Image]:
+    """Return what reads the crops of these paths from their folder, of files or of shards.
 
     It raises DeepfakeError where a crop is missing or no image.
     """
-    file = crop_reader(folder, [crop.path for crop in crops])
+    file = crop_reader(folder, paths)
 
     def read(crop: FaceCrop) -> Image:
         try:
@@ -79,10 +109,10 @@ def read_folders(folders: Sequence[Path]) -> list[Folder]:
     """
     found = []
     for path in folders:
-        crops, name = read_manifest(path), path.resolve().name
-        seen = {crop.video for crop in crops}
+        crops, name = read_table(path), path.resolve().name
+        seen = set(crops["video"].unique().to_pylist())
         empty = [_stand_in(r.key, r.video) for r in read_records(path) if r.key not in seen]
-        found.append(Folder(path, crops, empty).each(partial(_named, name)))
+        found.append(Folder(path, crops, to_table(empty)).each(partial(_named, name)))
     return found
 
 
@@ -118,7 +148,7 @@ def of_protocol(folders: Sequence[Folder], protocol: Protocol, split: Split | No
         return replace(crop, label=cast(Label, label), split=cast(Split, side), dataset=name)
 
     found = [folder.each(listed) for folder in folders]
-    seen = {crop.video: crop for _, crops, empty in found for crop in [*crops, *empty]}
+    seen = {crop.video: crop for folder in found for crop in folder.firsts()}
     if not seen:
         raise DeepfakeError(
             f"None of the {len(wanted)} videos of {protocol} is in the folders given. "
@@ -132,16 +162,13 @@ def of_protocol(folders: Sequence[Folder], protocol: Protocol, split: Split | No
         absent.append(_stand_in(key, video))
     if absent:
         logger.warning("%d of the %d videos of %s are missing.", len(absent), len(wanted), protocol)
-    found[0].empty.extend(absent)
-    return found
+    first = found[0]._replace(empty=pa.concat_tables([found[0].empty, to_table(absent)]))
+    return [first, *found[1:]]
 
 
 def group_names(crops: Iterable[FaceCrop]) -> dict[str, str]:
     """Return for each video's key the name of its group of linked people and sources."""
-    videos: dict[str, FaceCrop] = {}
-    for crop in crops:
-        videos.setdefault(crop.video, crop)
-    return {key: members[0] for members in groups(videos) for key in members}
+    return {key: members[0] for members in groups(one_per_video(crops)) for key in members}
 
 
 def check_options(folder: Path, wanted: PreprocessOptions, checkpoint: str) -> None:
@@ -163,7 +190,7 @@ def check_options(folder: Path, wanted: PreprocessOptions, checkpoint: str) -> N
 
 
 def score_crops(
-    checkpoint: Checkpoint, crops: Sequence[FaceCrop], read: Callable[[FaceCrop], Image]
+    checkpoint: Checkpoint, crops: Iterable[FaceCrop], read: Callable[[FaceCrop], Image]
 ) -> Iterator[tuple[FaceCrop, Looks]]:
     """Yield each crop with its score, sharpness and brightness.
 

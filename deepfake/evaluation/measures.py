@@ -157,19 +157,24 @@ def f1(labels: ArrayLike, scores: ArrayLike, *, threshold: float = 0.5) -> float
 def aurc(labels: ArrayLike, scores: ArrayLike, *, threshold: float = 0.5) -> float:
     """Return the area under the risk-coverage curve: the mean error rate of the surest k of all k.
 
-    Geifman et al., ICLR 2019, https://arxiv.org/abs/1805.08206. The surer, the farther from the
-    threshold, as a share of its side; ties are taken in mean order.
+    Geifman et al., ICLR 2019, https://arxiv.org/abs/1805.08206.
+    """
+    risk = risks(labels, scores, threshold=threshold)
+    return float(risk.mean()) if risk.size else NAN
+
+
+def risks(labels: ArrayLike, scores: ArrayLike, *, threshold: float = 0.5) -> Floats:
+    """Return the error rates (N,) of the surest 1, 2, ... N; scores from `threshold` up mean fake.
+
+    The surer, the farther from the threshold, as a share of its side; ties are taken in mean order.
     """
     y, s = checked(labels, scores)
-    if not y.size:
-        return NAN
     side = np.where(s >= threshold, 1 - threshold, threshold)
     sure = (np.abs(s - threshold) / np.where(side > 0, side, 1.0)).round(12)  # 0.8 and 0.2 tie
     wrong = ((s >= threshold) != (y == 1)).astype(np.float64)
     _, group = np.unique(-sure, return_inverse=True)
     share = np.bincount(group, weights=wrong) / np.bincount(group)
-    risk = np.cumsum(share[np.sort(group)]) / np.arange(1, y.size + 1)
-    return float(risk.mean())
+    return np.asarray(np.cumsum(share[np.sort(group)]) / np.arange(1, y.size + 1))
 
 
 def log_loss(labels: ArrayLike, scores: ArrayLike) -> float:

@@ -12,13 +12,14 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from deepfake.checkpoints.loading import Checkpoint
 from deepfake.evaluation.damage import LEVELS, damage
 from deepfake.evaluation.faces import score_crops
-from deepfake.evaluation.scores import UNDAMAGED, Row, score_row
+from deepfake.evaluation.scores import UNDAMAGED, score_table
 from preprocessing.crops.cropping import crop_face
-from preprocessing.crops.manifest import VideoRecord, read_options
+from preprocessing.crops.manifest import VideoRecord, read_options, to_table
 from preprocessing.types import Detection, FaceCrop, Image, PreprocessOptions
 from preprocessing.video import index_frames, read_frames
 
@@ -33,7 +34,7 @@ def score_damaged(
     crops: Sequence[FaceCrop],
     group: str,
     folder: Path,
-) -> list[Row]:
+) -> pa.Table:
     """Return rows of a video's faces undamaged and under every damage and level.
 
     The video must still lie where preprocess found it; faces are cut by the options of the folder
@@ -56,15 +57,14 @@ def score_damaged(
             for crop in (crop for crop in some if crop.frame == frame):
                 face = checkpoint.recipe.resized(_cut(image, crop, options))
                 seen[crop.track, crop.frame] = face
-    return [
-        score_row(crop, looks, checkpoint=name, group=group, damage=kind, level=level)
-        for (kind, level), seen in images.items()
-        for crop, looks in score_crops(
-            checkpoint,
-            [crop for crop in some if (crop.track, crop.frame) in seen],
-            partial(_pixels, seen),
-        )
-    ]
+    tables = []
+    for (kind, level), seen in images.items():
+        there = [crop for crop in some if (crop.track, crop.frame) in seen]
+        scored = list(score_crops(checkpoint, there, partial(_pixels, seen)))
+        faces, looks = to_table(crop for crop, _ in scored), [found for _, found in scored]
+        of = partial(score_table, checkpoint=name, groups={record.key: group})
+        tables.append(of(faces, looks, damage=kind, level=level))
+    return pa.concat_tables(tables)
 
 
 def _pixels(images: Mapping[tuple[int, int], Image], crop: FaceCrop) -> Image:

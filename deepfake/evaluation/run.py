@@ -12,6 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from deepfake import __version__
 from deepfake.checkpoints import loading
@@ -25,7 +27,7 @@ from deepfake.data.splits.duplicates import near_duplicates
 from deepfake.data.splits.leaks import sample_rows
 from deepfake.errors import DeepfakeError, VideoError
 from deepfake.evaluation.cache import ScoreCache
-from deepfake.evaluation.embedding import EMBEDDING, EmbeddedFace, embed, write_embedding
+from deepfake.evaluation.embedding import EMBEDDING, embed
 from deepfake.evaluation.faces import (
     Folder,
     check_options,
@@ -39,14 +41,12 @@ from deepfake.evaluation.robustness import score_damaged
 from deepfake.evaluation.scores import (
     Judge,
     Looks,
-    Row,
     Scores,
     read_scores,
-    score_row,
     score_table,
     write_scores,
 )
-from preprocessing.crops.manifest import read_table
+from preprocessing.crops.manifest import read_table, rows_of
 from preprocessing.types import FaceCrop, Split
 
 logger = logging.getLogger(__name__)
@@ -89,23 +89,23 @@ def evaluate(
         split = None  # its sides, not the run's
     tables: list[pa.Table] = []
     judges: dict[str, Judge] = {}
-    embedded: list[EmbeddedFace] = []
+    embedded: list[pa.Table] = []
     failures = 0
     for name, one in _load(given, device).items():
         known = one.calibration.reals or one.calibration.method != "none"
         fitted = one.calibration if known else None
         judges[name] = Judge(fitted, one.aggregation, one.sha256)
         chosen = _of_split(measured, split, name, one)
-        groups = group_names(crop for _, crops, empty in chosen for crop in [*crops, *empty])
-        tables.append(score_table(_score(name, one, chosen, groups)))
+        groups = group_names(crop for folder in chosen for crop in folder.firsts())
+        tables += _score(name, one, chosen, groups)
         if robustness:
             damaged, failed = _damage(name, one, chosen, groups)
-            tables.append(score_table(damaged))
+            tables += damaged
             failures += failed
-        embedded += embed(name, one, chosen)
+        embedded.append(embed(name, one, chosen))
         # Each time, so that no finished one is lost.
-        write_embedding(out / EMBEDDING, embedded)
         write_scores(out / SCORES, pa.concat_tables(tables), judges)
+        pq.write_table(pa.concat_tables(embedded), out / EMBEDDING, compression="zstd")
     return replace(read_scores(out / SCORES), failures=failures)
 
 
@@ -124,7 +124,7 @@ def _of_split(
         return crop if split in (None, crop.split) else None
 
     chosen = [folder.each(sided) for folder in folders]
-    if not any(crops for _, crops, _ in chosen):
+    if not any(len(crops) for _, crops, _ in chosen):
         names = ", ".join(str(folder) for folder, _, _ in folders)
         which = f" of split {split}" if split else ""
         raise DeepfakeError(f"No face{which} in {names}. Give other --data or no --split.")
@@ -135,7 +135,7 @@ def _of_split(
 
 def _warn_of_training(folders: Sequence[Folder], drawn: Mapping[str, Split], name: str) -> None:
     """Say in a line how many of the videos the checkpoint was trained with."""
-    videos = {crop.video for _, crops, _ in folders for crop in crops}
+    videos = {key for _, crops, _ in folders for key in crops["video"].unique().to_pylist()}
     sides = Counter(drawn.get(key) for key in videos)
     if sides["train"] or sides["val"]:
         logger.warning(
@@ -154,7 +154,7 @@ def _warn_of_copies(
     """Say which videos look like some that the checkpoint was trained with, under other names."""
     known = read_known(WEIGHTS / KNOWN if file == Path(DEFAULT) else file.with_name(KNOWN))
     for folder, crops, _ in folders if known else ():
-        measured = {crop.video for crop in crops}.difference(told)
+        measured = set(crops["video"].unique().to_pylist()).difference(told)
         hashes = crop_hashes(sample_rows(read_table(folder)), folder)
         alike = {key for pair in near_duplicates(hashes, known) for key in pair[:2]}
         copies = sorted(alike & measured)
@@ -190,7 +190,8 @@ def _load(paths: Sequence[Path | None], device: str) -> dict[str, Checkpoint]:
 
 def _score(
     name: str, checkpoint: Checkpoint, folders: Sequence[Folder], groups: Mapping[str, str]
-) -> Iterator[Row]:
+) -> Iterator[pa.Table]:
+    """Yield the rows of each folder, those of videos without a face first."""
     with progress_bar() as bar:
         total = sum(len(crops) for _, crops, _ in folders)
         task = bar.add_task(f"{name}: faces", total=total, rate="")
@@ -200,29 +201,29 @@ def _score(
             unknown = cache.unknown(crops)
             bar.advance(task, len(crops) - len(unknown))
             found: dict[str, Looks] = {}
-            for crop, looks in score_crops(checkpoint, unknown, image_reader(folder, unknown)):
+            read = image_reader(folder, unknown["path"].to_pylist())
+            for crop, looks in score_crops(checkpoint, rows_of(unknown), read):
                 found[crop.path] = looks
                 bar.advance(task)
             cache.add(found)
-            for crop in [*empty, *crops]:
-                looks_of = cache.known[crop.path] if crop.path else None
-                yield score_row(crop, looks_of, checkpoint=name, group=groups[crop.video])
+            yield score_table(empty, None, checkpoint=name, groups=groups)
+            yield score_table(crops, cache.looks(crops), checkpoint=name, groups=groups)
 
 
 def _damage(
     name: str, checkpoint: Checkpoint, folders: Sequence[Folder], groups: dict[str, str]
-) -> tuple[list[Row], int]:
-    rows: list[Row] = []
+) -> tuple[list[pa.Table], int]:
+    rows: list[pa.Table] = []
     failed = 0
     with progress_bar() as bar:
         for folder, crops, _ in folders:
-            wanted = {crop.video for crop in crops}
+            wanted = set(crops["video"].unique().to_pylist())
             records = [one for one in read_records(folder) if one.key in wanted]
             for record in bar.track(records, description=f"{name}: damage"):
-                faces = [crop for crop in crops if crop.video == record.key]
+                faces = list(rows_of(crops.filter(pc.equal(crops["video"], record.key))))
                 try:
-                    rows += score_damaged(
-                        checkpoint, name, record, faces, groups[record.key], folder
+                    rows.append(
+                        score_damaged(checkpoint, name, record, faces, groups[record.key], folder)
                     )
                 except VideoError as error:
                     logger.warning("%s is left out of robustness: %s", record.key, error)

@@ -6,31 +6,28 @@ the file's metadata.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from deepfake.aggregation import Aggregator, by_name
 from deepfake.calibration import Calibration
 from deepfake.errors import DeepfakeError
 from deepfake.types import FaceScore
-from preprocessing.types import FaceCrop, Label
+from preprocessing.types import Label
 
 VERSION = 1
 VERSION_KEY = b"deepfake.scores_version"
 JUDGES_KEY = b"deepfake.judges"
 UNDAMAGED = "none"  # the damage of undamaged frames that a drop is measured from
 NAN = float("nan")
-CHUNK = 20_000  # rows that are objects at a time
 Looks = tuple[float, float, float]  # score, sharpness, brightness
-Row = dict[str, Any]  # of `SCHEMA`
 
 SCHEMA = pa.schema(
     [
@@ -132,36 +129,41 @@ class Scores:
     failures: int = 0
 
 
-def score_row(
-    crop: FaceCrop,
-    looks: Looks | None = None,
+def score_table(
+    crops: pa.Table,
+    looks: ArrayLike | None,
     *,
     checkpoint: str,
-    group: str,
+    groups: Mapping[str, str],
     damage: str = "",
     level: int = 0,
-) -> Row:
-    """Return a row of `SCHEMA`, which says what the last four are.
+) -> pa.Table:
+    """Return rows of `SCHEMA`, which says what the last four are.
 
-    The crop is a stand-in for a video without a face where there are no looks: score, sharpness
-    and brightness.
+    Args:
+        crops: Rows of a manifest.
+        looks: Score, sharpness and brightness of each (N, 3); None where they are stand-ins for
+            videos without a face.
+        checkpoint: What judged.
+        groups: By the video's key.
+        damage: What was done to the video before.
+        level: How much.
     """
-    row = {name: getattr(crop, name) for name in OF_VIDEO} | {"crop": crop.path}
-    row |= {"checkpoint": checkpoint, "group": group, "damage": damage, "level": level}
+    videos = crops["video"].combine_chunks().dictionary_encode()
+    names = pa.array([groups[key] for key in videos.dictionary.to_pylist()], pa.string())
+    told = {"checkpoint": checkpoint, "damage": damage, "level": level}
+    columns = {name: pa.repeat(value, len(crops)) for name, value in told.items()}
+    columns |= {"group": names.take(videos.indices), "crop": crops["path"]}
+    columns |= {name: crops[name] for name in OF_VIDEO}
     if looks is not None:
-        x0, y0, x1, y1 = crop.box
-        row |= {name: getattr(crop, name) for name in ("track", "frame", "time_s")}
-        row |= dict(zip(("score", "sharpness", "brightness"), looks, strict=True))
-        row["face_size"] = max(x1 - x0, y1 - y0)
-    return row
-
-
-def score_table(rows: Iterable[Row]) -> pa.Table:
-    """Return rows as columns; only some thousands at a time are objects."""
-    left, parts = iter(rows), [SCHEMA.empty_table()]
-    while some := list(islice(left, CHUNK)):
-        parts.append(pa.Table.from_pylist(some, schema=SCHEMA))
-    return pa.concat_tables(parts)
+        boxes = crops["box"].combine_chunks().flatten().to_numpy().reshape(-1, 2, 2)
+        columns |= {name: crops[name] for name in ("track", "frame", "time_s")}
+        columns["face_size"] = pa.array((boxes[:, 1] - boxes[:, 0]).max(axis=1))
+        found = np.asarray(looks, dtype=np.float64).reshape(-1, 3)
+        for place, name in enumerate(("score", "sharpness", "brightness")):
+            columns[name] = pa.array(found[:, place])
+    blank = pa.nulls(len(crops))
+    return pa.table({name: columns.get(name, blank) for name in SCHEMA.names}).cast(SCHEMA)
 
 
 def write_scores(path: Path, table: pa.Table, judges: Mapping[str, Judge]) -> None:
@@ -210,7 +212,7 @@ def _videos(table: pa.Table) -> Iterator[ScoredVideo]:
         codes = table[name].combine_chunks().dictionary_encode().indices.to_numpy()
         same &= codes[1:] == codes[:-1]
     starts = np.flatnonzero(np.append(True, ~same)) if table.num_rows else np.zeros(0, np.int64)
-    about = table.take(pa.array(starts)).select(ABOUT).to_pylist()
+    about = table.select(ABOUT).take(pa.array(starts)).to_pylist()
     columns = {
         name: table[name].to_numpy() for name in ("score", "track", "frame", "time_s", *LOOKS)
     }

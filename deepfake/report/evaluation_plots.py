@@ -3,7 +3,7 @@
 Each function returns a matplotlib figure on the Agg canvas; no window and no global state.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from deepfake.evaluation import measures as m
-from deepfake.evaluation.embedding import EmbeddedFace
 from deepfake.evaluation.likelihood import tippett
-from deepfake.evaluation.summary import Judged
+from deepfake.evaluation.summary import Judged, all_measures
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,7 +42,7 @@ def plot_roc(judged: Mapping[str, Judged]) -> "Figure":
     """Draw a ROC curve for each name; those of one class are left out."""
     figure, axes = _figure("ROC, videos", "False positive rate", "True positive rate")
     axes.plot([0, 1], [0, 1], color="0.7", linewidth=1, linestyle="--")
-    for one, style in _each(judged, m.auroc):
+    for one, style in _each(judged, "auroc"):
         curve = m.roc(one.labels, one.scores)
         axes.plot(curve.fpr, curve.tpr, **style)
     _legend(axes, "lower right")
@@ -60,7 +59,7 @@ def plot_det(judged: Mapping[str, Judged]) -> "Figure":
 
     figure, axes = _figure("DET, videos", "False positive rate", "False negative rate")
     axes.plot(ndtri([DET[0], DET[-1]]), ndtri([DET[0], DET[-1]]), color="0.7", linestyle="--")
-    for one, style in _each(judged, m.eer):
+    for one, style in _each(judged, "eer"):
         curve = m.roc(one.labels, one.scores)
         rates = np.clip([curve.fpr, 1 - curve.tpr], DET[0], DET[-1])
         axes.plot(*ndtri(rates), clip_on=False, **style)
@@ -71,10 +70,22 @@ def plot_det(judged: Mapping[str, Judged]) -> "Figure":
     return figure
 
 
+def plot_risk_coverage(judged: Mapping[str, Judged]) -> "Figure":
+    """Draw the error rate of the surest videos over their share of all, with the area below."""
+    title = "Risk and coverage, videos"
+    figure, axes = _figure(title, "Share decided, the surest first", "Error rate of the decided")
+    for one, style in _each(judged, "aurc"):
+        risk = m.risks(one.labels, one.scores, threshold=one.threshold)
+        axes.plot(np.arange(1, risk.size + 1) / risk.size, risk, **style)
+    axes.set(xlim=(0, 1.02), ylim=(0, None))
+    _legend(axes, "best")
+    return figure
+
+
 def plot_precision_recall(judged: Mapping[str, Judged]) -> "Figure":
     """Draw precision over recall for each name."""
     figure, axes = _figure("Precision and recall, videos", "Recall", "Precision")
-    for one, style in _each(judged, m.average_precision):
+    for one, style in _each(judged, "average_precision"):
         precision, recall = m.precision_recall(one.labels, one.scores)
         steps = np.append(0.0, recall), np.append(precision[0], precision)
         axes.step(*steps, where="pre", **style)
@@ -83,12 +94,10 @@ def plot_precision_recall(judged: Mapping[str, Judged]) -> "Figure":
     return figure
 
 
-def _each(
-    judged: Mapping[str, Judged], measure: Callable[..., float]
-) -> Iterator[tuple[Judged, dict[str, Any]]]:
+def _each(judged: Mapping[str, Judged], measure: str) -> Iterator[tuple[Judged, dict[str, Any]]]:
     """Yield those that have a figure, with their colour and, for the legend, name and figure."""
     for colour, (name, one) in zip(cycle(COLOURS), judged.items(), strict=False):
-        value = measure(one.labels, one.scores)
+        value = all_measures(one.threshold)[measure](one.labels, one.scores)
         if np.isfinite(value):
             yield one, {"color": colour, "label": f"{_plain(name)}  {value:.3f}"}
 
@@ -162,14 +171,15 @@ def plot_robustness(curves: Mapping[str, Sequence[float]], title: str) -> "Figur
     return figure
 
 
-def plot_embedding(faces: Sequence[EmbeddedFace], title: str) -> "Figure":
+def plot_embedding(faces: Sequence[Mapping[str, Any]], title: str) -> "Figure":
     """Draw where t-SNE puts faces: colours are classes, signs are data sets."""
     figure, axes = _figure(title, "", "")
     names = ((0, "real", REAL), (1, "fake", FAKE), (None, "unknown", COLOURS[-1]))
-    datasets = list(dict.fromkeys(face.dataset for face in faces))
+    datasets = list(dict.fromkeys(face["dataset"] for face in faces))
     for number, dataset in enumerate(datasets):
         for label, name, colour in names:
-            points = [(f.x, f.y) for f in faces if (f.dataset, f.label) == (dataset, label)]
+            of = (dataset, label)
+            points = [(f["x"], f["y"]) for f in faces if (f["dataset"], f["label"]) == of]
             if points:
                 words = f"{name}, {_plain(dataset)}" if len(datasets) > 1 else name
                 x, y = zip(*points, strict=True)

@@ -3,7 +3,7 @@
 import base64
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import combinations
@@ -14,7 +14,6 @@ from deepfake.evaluation.across import across
 from deepfake.evaluation.comparison import compare_checkpoints, compare_rules, shortcuts
 from deepfake.evaluation.coverage import coverage
 from deepfake.evaluation.delong import holm
-from deepfake.evaluation.embedding import EmbeddedFace
 from deepfake.evaluation.measures import auroc
 from deepfake.evaluation.parts import Subgroups, parts
 from deepfake.evaluation.predictions import write_predictions
@@ -34,6 +33,7 @@ from deepfake.report.evaluation_tables import Row, Table, table
 from deepfake.report.page import environment
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from matplotlib.figure import Figure
 
 LEVELS: tuple[Level, ...] = ("video", "person", "face")
@@ -74,7 +74,7 @@ def write_report(
     folder: Path,
     *,
     repeats: int = 1000,
-    embedded: Sequence[EmbeddedFace] = (),
+    embedded: "pa.Table | None" = None,
     measures: Sequence[str] = (),
     subgroups: Subgroups | None = None,
 ) -> str:
@@ -124,9 +124,8 @@ def write_report(
         *tables.rules_table(rules),
         *_shortcuts(cells),
     ]
-    faces = [face for face in embedded if face.checkpoint in judges]
     pictures = []
-    for figure, name, words in (*_figures(cells), *_maps(faces)):
+    for figure, name, words in (*_figures(cells), *_maps(embedded, judges)):
         _, svg = plots.save(figure, folder / "figures", _file_name(name))
         data = base64.b64encode(svg.read_bytes()).decode()
         pictures.append((f"data:image/svg+xml;base64,{data}", words))
@@ -253,6 +252,7 @@ def _figures(cells: Sequence[Cell]) -> "Iterator[tuple[Figure, str, str]]":
     named = {str(cell): cell.judged for cell in cells}
     yield plots.plot_roc(named), "roc", "ROC curves with their areas"
     yield plots.plot_det(named), "det", "DET curves with their equal error rates"
+    yield plots.plot_risk_coverage(named), "risk-coverage", "Error rates of the surest, with AURC"
     yield plots.plot_precision_recall(named), "precision-recall", "Precision over recall"
     measured = [cell for cell in cells if cell.judged.labels.size]
     for cell in measured:
@@ -271,9 +271,12 @@ def _figures(cells: Sequence[Cell]) -> "Iterator[tuple[Figure, str, str]]":
             yield figure, f"robustness {cell}", f"AUROC under damage, {cell}"
 
 
-def _maps(embedded: Sequence[EmbeddedFace]) -> "Iterator[tuple[Figure, str, str]]":
-    for name in dict.fromkeys(face.checkpoint for face in embedded):
-        faces = [face for face in embedded if face.checkpoint == name]
+def _maps(embedded: "pa.Table | None", names: Iterable[str]) -> "Iterator[tuple[Figure, str, str]]":
+    found = [] if embedded is None else embedded.to_pylist()
+    for name in names:
+        faces = [face for face in found if face["checkpoint"] == name]
+        if not faces:
+            continue
         figure = plots.plot_embedding(faces, "Features of faces (t-SNE)")
         yield figure, f"t-SNE {name}", f"Features of {len(faces)} faces by {name}, t-SNE"
 

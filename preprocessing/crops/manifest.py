@@ -10,9 +10,10 @@ import io
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
@@ -56,6 +57,8 @@ SCHEMA = pa.schema(
     metadata={VERSION_KEY: str(VERSION).encode()},
 )
 SCHEMA_NAMES = frozenset(SCHEMA.names)
+# A path that is none, absolute or of another system, or goes up.
+LEAVES = r"^$|^/|\\|\x00|(^|/)\.\.(/|$)"
 
 
 @dataclass(frozen=True)
@@ -243,11 +246,11 @@ def _check_rows(table: pa.Table, path: Path) -> None:
                 f"{path}, row {row} ({name!r}): {what}. Run preprocess again into another folder."
             )
 
-    paths = table["path"].to_pylist()
-    refuse(np.array([_leaves(p) for p in paths], dtype=bool), "its path leaves the data folder")
-    seen = pc.value_counts(table["path"].combine_chunks())
-    doubled = {entry["values"].as_py() for entry in seen if entry["counts"].as_py() > 1}
-    refuse(np.array([p in doubled for p in paths], dtype=bool), "a file that another row has too")
+    paths = table["path"].combine_chunks()
+    leaves = pc.match_substring_regex(paths, LEAVES).to_numpy(zero_copy_only=False)
+    refuse(leaves, "its path leaves the data folder")
+    number = paths.dictionary_encode().indices.to_numpy()
+    refuse(np.bincount(number)[number] > 1, "a file that another row has too")
     for name, width in (("box", 4), ("crop_box", 4), ("landmarks", 10)):
         flat = table[name].combine_chunks().flatten().to_numpy(zero_copy_only=False)
         bad = ~np.isfinite(flat.reshape(-1, width)).all(1)
@@ -255,15 +258,14 @@ def _check_rows(table: pa.Table, path: Path) -> None:
     score = table["score"].to_numpy()
     refuse(~((score >= 0) & (score <= 1)), "its face score is outside [0, 1]")
     refuse(~np.isfinite(table["time_s"].to_numpy()), "its time is not finite")
-    labels = table["label"].to_pylist()
-    refuse(np.array([x not in (0, 1, None) for x in labels], dtype=bool), "a label not 0 or 1")
-    known = {*get_args(Split), None}
-    refuse(np.array([x not in known for x in table["split"].to_pylist()], dtype=bool), "its split")
+    values = {"label": ((0, 1), "a label not 0 or 1"), "split": (get_args(Split), "its split")}
+    for name, (allowed, what) in values.items():
+        known = pa.array([*allowed, None], SCHEMA.field(name).type)
+        refuse(~pc.is_in(table[name], value_set=known).to_numpy(), what)
 
 
 def _leaves(path: str) -> bool:
-    pure = PurePosixPath(path)
-    return pure.is_absolute() or ".." in pure.parts or "\\" in path or "\0" in path or not path
+    return re.search(LEAVES, path) is not None
 
 
 def read_manifest(folder: Path) -> list[FaceCrop]:
@@ -281,14 +283,22 @@ def rows_of(table: pa.Table) -> Iterator[FaceCrop]:
             yield FaceCrop(**row)
 
 
-def crop_file(folder: Path, path: str) -> Path:
+def crop_file(folder: Path, path: str, *, real: Callable[[str], str] = os.path.realpath) -> Path:
     """Return the file of a manifest's row.
+
+    Args:
+        folder: Of the manifest.
+        path: Of the crop, relative to it.
+        real: Follows the links of a folder's path; who reads many crops remembers what it said.
 
     Raises:
         ManifestError: The path leaves the folder, as such or through a link.
     """
-    file = (folder / path).resolve()
-    if _leaves(path) or not file.is_relative_to(folder.resolve()):
+    parent, name = os.path.split(folder / path)
+    file = Path(real(parent), name)
+    if file.is_symlink():
+        file = file.resolve()
+    if _leaves(path) or not file.is_relative_to(real(str(folder))):
         raise ManifestError(f"{path!r} leaves the data folder {folder}")
     return file
 

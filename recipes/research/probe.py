@@ -30,6 +30,7 @@ from deepfake.evaluation.predictions import read_scores_or_predictions, write_pr
 from deepfake.evaluation.scores import ScoredVideo
 from deepfake.inference.faces import evenly
 from deepfake.types import FaceScore
+from preprocessing.crops.manifest import rows_of
 from preprocessing.types import FaceCrop, Image, Split
 
 BACKBONE = "tf_efficientnet_lite0"
@@ -73,9 +74,9 @@ def of_videos(folders: Iterable[Folder], features: Backbone) -> dict[str, Featur
     """Return the mean features (D,) of each video by its key."""
     found = {}
     for path, crops, _ in folders:
-        read = image_reader(path, crops)
+        read = image_reader(path, crops["path"].to_pylist())
         videos: defaultdict[str, list[FaceCrop]] = defaultdict(list)
-        for crop in crops:
+        for crop in rows_of(crops):
             videos[crop.video].append(crop)
         for key, some in videos.items():
             chosen = dict.fromkeys(evenly(len(some), min(FACES, len(some))).tolist())
@@ -141,14 +142,15 @@ def rows(
     known = sides or {}
     wanted = {v.video: v for v in like if v.label is not None and not v.damage}
     labelled = [f.each(lambda c: None if c.label is None else c) for f in read_folders(train)]
-    side = {c.video: known.get(c.video, c.split) for folder in labelled for c in folder.crops}
+    side = {c.video: known.get(c.video, c.split) for f in labelled for c in rows_of(f.crops)}
     if any(side.values()):
         labelled = [f.each(lambda c: c if side.get(c.video) == "train" else None) for f in labelled]
-    first = {crop.video: crop for folder in labelled for crop in folder.crops}
+    first = {crop.video: crop for folder in labelled for crop in rows_of(folder.crops)}
     if not first:
         raise DeepfakeError("There is no labelled face to learn from.")
     tested = [f.each(lambda c: c if c.video in wanted else None) for f in read_folders(measured)]
-    groups = group_names([*first.values(), *(crop for folder in tested for crop in folder.crops)])
+    others = (crop for folder in tested for crop in folder.firsts())
+    groups = group_names([*first.values(), *others])
     shared = {groups[key] for key in first} & {groups[key] for key in groups if key in wanted}
     if shared:
         raise DeepfakeError(

@@ -244,7 +244,7 @@ def test_a_data_set_without_a_name_is_called_by_its_folder(tmp_path: Path) -> No
         )
         write_manifest(tmp_path / name, [crop])
     found = read_folders([tmp_path / "first", tmp_path / "second"])
-    assert [crops[0].dataset for _, crops, _ in found] == ["first", "second"]
+    assert [one.dataset for folder in found for one in folder.firsts()] == ["first", "second"]
 
 
 def test_appearance_by_hand() -> None:

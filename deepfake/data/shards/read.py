@@ -118,7 +118,8 @@ def crop_reader(folder: Path, paths: Sequence[str]) -> Callable[[str], bytes]:
     """
     shards = Shards.find(folder, pa.array(paths, pa.string()))
     if shards is None:
-        return lambda path: crop_file(folder, path).read_bytes()
+        real = lru_cache(maxsize=OPEN)(os.path.realpath)  # neighbours share a folder
+        return lambda path: crop_file(folder, path, real=real).read_bytes()
     rows = {path: row for row, path in enumerate(paths)}
     return lambda path: shards.read(rows[path])
 

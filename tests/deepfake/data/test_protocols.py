@@ -6,6 +6,7 @@ import pytest
 from deepfake.data.protocols import Protocol, ProtocolError, find_protocol, verify
 from deepfake.errors import DeepfakeError
 from deepfake.evaluation.faces import Folder, of_protocol
+from preprocessing.crops.manifest import rows_of, to_table
 from preprocessing.types import FaceCrop
 
 
@@ -67,9 +68,12 @@ def test_verify_says_have_missing_extra_and_label_differs() -> None:
 def test_videos_of_a_protocol_that_are_missing_count_as_not_scored() -> None:
     protocol = Protocol("p", "1", {"a": (0, "test"), "b": (1, "test"), "c": (1, "train")})
     ((_, crops, empty),) = of_protocol(
-        [Folder(Path("x"), [crop("a"), crop("e")], [])], protocol, "test"
+        [Folder(Path("x"), to_table([crop("a"), crop("e"), crop("a")]), to_table([]))],
+        protocol,
+        "test",
     )
-    assert [(c.video, c.label, c.split) for c in crops] == [("a", 0, "test")]
-    assert [(c.video, c.label, c.dataset) for c in empty] == [("b", 1, f"mine, {protocol}")]
+    assert [(c.video, c.label, c.split) for c in rows_of(crops)] == 2 * [("a", 0, "test")]
+    found = [(c.video, c.label, c.dataset) for c in rows_of(empty)]
+    assert found == [("b", 1, f"mine, {protocol}")]
     with pytest.raises(DeepfakeError, match="None of the 2 videos"):
-        of_protocol([Folder(Path("x"), [crop("e")], [])], protocol, "test")
+        of_protocol([Folder(Path("x"), to_table([crop("e")]), to_table([]))], protocol, "test")

@@ -6,7 +6,7 @@ import numpy as np
 from deepfake.evaluation.cache import ScoreCache
 from deepfake.evaluation.summary import Estimate, Result
 from deepfake.report.evaluation_tables import cross_table
-from preprocessing.crops.manifest import write_manifest
+from preprocessing.crops.manifest import read_table, write_manifest
 from preprocessing.types import FaceCrop
 
 
@@ -17,19 +17,24 @@ def crop(video: str, frame: int) -> FaceCrop:
 
 
 def test_scores_are_known_again_for_the_same_judge_and_crops(tmp_path: Path) -> None:
-    crops = [crop("a", 0), crop("a", 1), crop("b", 0)]
-    write_manifest(tmp_path, crops)
+    rows = [crop("a", 0), crop("a", 1), crop("b", 0)]
+    write_manifest(tmp_path, rows)
+    crops = read_table(tmp_path)
     cache = ScoreCache(tmp_path, "judge")
     assert cache.unknown(crops) == crops
     cache.add({"a/0.png": (0.5, 1.0, 2.0), "b/0.png": (0.1, 1.0, 2.0)})
     again = ScoreCache(tmp_path, "judge")
-    assert again.known["a/0.png"] == (0.5, 1.0, 2.0)
-    assert [c.path for c in again.unknown(crops)] == ["a/0.png", "a/1.png"]  # whole videos
-    assert ScoreCache(tmp_path, "other").known == {}
+    assert again.looks(crops.slice(0, 1)).tolist() == [[0.5, 1.0, 2.0]]
+    assert again.unknown(crops)["path"].to_pylist() == ["a/0.png", "a/1.png"]  # whole videos
+    again.add({"a/0.png": (0.7, 1.0, 2.0), "a/1.png": (0.6, 3.0, 4.0)})
+    again = ScoreCache(tmp_path, "judge")
+    assert again.looks(crops)[:, 0].tolist() == [0.7, 0.6, 0.1]
+    assert not len(again.unknown(crops))
+    assert not len(ScoreCache(tmp_path, "other").known)
     again.path.write_bytes(b"PAR1 broken")
-    assert ScoreCache(tmp_path, "judge").known == {}
-    write_manifest(tmp_path, [*crops, crop("c", 0)])
-    assert ScoreCache(tmp_path, "judge").known == {}
+    assert not len(ScoreCache(tmp_path, "judge").known)
+    write_manifest(tmp_path, [*rows, crop("c", 0)])
+    assert not len(ScoreCache(tmp_path, "judge").known)
 
 
 def test_seeds_of_a_name_get_a_row_of_mean_and_deviation() -> None:

@@ -10,7 +10,7 @@ from deepfake.aggregation import WorstPerson
 from deepfake.evaluation.across import across
 from deepfake.evaluation.coverage import coverage, over_limit
 from deepfake.evaluation.delong import delong_test, holm
-from deepfake.evaluation.measures import aurc, auroc
+from deepfake.evaluation.measures import aurc, auroc, risks
 from deepfake.evaluation.predictions import read_predictions, write_predictions
 from deepfake.evaluation.scores import ScoredVideo, Scores, ScoresError
 from deepfake.evaluation.summary import judge
@@ -32,6 +32,8 @@ def test_aurc_by_hand() -> None:
     # Surest first: 0.95 right, 0.1 right, 0.7 wrong, 0.6 right: risks 0, 0, 1/3, 1/4.
     assert aurc([1, 0, 0, 1], [0.95, 0.1, 0.7, 0.6]) == pytest.approx((1 / 3 + 1 / 4) / 4)
     # Ties in mean order: one of two wrong is a half wherever it stands.
+    assert risks([1, 0, 0, 1], [0.95, 0.1, 0.7, 0.6]) == pytest.approx([0, 0, 1 / 3, 1 / 4])
+    assert not risks([], []).size
     assert aurc([1, 0], [0.9, 0.9]) == pytest.approx(0.5)
     assert aurc([1, 1, 0, 0], [0.9, 0.8, 0.2, 0.1]) == 0
 

@@ -1,8 +1,8 @@
 import math
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from deepfake.aggregation import RULES
@@ -16,12 +16,12 @@ from deepfake.evaluation.scores import (
     ScoredVideo,
     ScoresError,
     read_scores,
-    score_row,
     score_table,
     write_scores,
 )
 from deepfake.evaluation.summary import judge, result
 from deepfake.types import FaceScore
+from preprocessing.crops.manifest import to_table
 from preprocessing.types import FaceCrop
 
 PUBLISHED = Path("../shared/data/protocols/genconvit_scores")
@@ -51,20 +51,20 @@ def many(n: int = 60, *, shift: float = 2.0, seed: int = 0) -> list[ScoredVideo]
 
 
 def test_scores_survive_the_file(tmp_path: Path) -> None:
-    def row(name: str, track: int, frame: int, score: float | None) -> dict[str, Any]:
+    def row(name: str, track: int, frame: int, score: float | None) -> pa.Table:
         box, points = (0.0, 0.0, 60.0, 80.0 + track), np.zeros((5, 2), dtype=np.float32)
         crop = FaceCrop(
             "crop.png", f"set/swap/c23/{name}", track, frame, 0.5, box, 1.0, points, box,
             1, ("7", "12"), None, "swap", "c23", "set", "test",
         )  # fmt: skip
-        looks = None if score is None else (score, 12.0, 0.4)
-        return score_row(crop, looks, checkpoint="ours", group="first")
+        looks = None if score is None else [(score, 12.0, 0.4)]
+        return score_table(to_table([crop]), looks, checkpoint="ours", groups={crop.video: "first"})
 
     calibration = fit([0, 1] * 20, [0.1, 0.9] * 20)
     path = tmp_path / "scores.parquet"
     rows = [row("b", 1, 3, 0.9), row("a", 0, 0, None), row("b", 0, 5, 0.2), row("b", 1, 1, 0)]
     judge_of = Judge(calibration, "mean", "c0ffee")
-    write_scores(path, score_table(rows), {"ours": judge_of, "plain": Judge()})
+    write_scores(path, pa.concat_tables(rows), {"ours": judge_of, "plain": Judge()})
     found = read_scores(path)
     assert found.judges == {"ours": judge_of, "plain": Judge()}
     empty, full = found.videos
