@@ -69,6 +69,16 @@ def test_hybrid_gives_the_published_logits(
     published.check(scored(model, normalise(published.images(), normalisation)), key)
 
 
+def test_genconvit_gives_the_published_logits_without_what_never_runs(reference: Read) -> None:
+    published = reference("genconvit_ed")
+    model = load_published(published.state())
+    assert model.name == "genconvit_ed"
+    logits = scored(model, normalise(published.images(), IMAGENET))
+    published.check(logits)
+    with pytest.raises(AssertionError):
+        published.check(-logits)  # the other column
+
+
 def test_gated_attention_agrees_with_the_published_layer(reference: Read, made: Make) -> None:
     vectors = reference("gpsa").contents["vectors"]
     assert isinstance(vectors, dict)
