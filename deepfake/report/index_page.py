@@ -57,8 +57,8 @@ def write_index(folder: Path, entries: Sequence[Mapping[str, Any]], language: st
             "name": os.path.relpath(name.absolute(), top) if top != os.sep else name.name,
             "page": None if entry["label"] == FAILED else f"{stem}.html",
             "thumbnail": thumbnail if (folder / thumbnail).is_file() else None,
-            "order": -1.0 if score is None else score,
             "shown": "" if score is None else shown(score, limits),
+            "reason": entry["reason"].replace(entry["video"], "").lstrip(": "),  # the row names it
         }
         rows.append({**entry, **about})
     template = environment()

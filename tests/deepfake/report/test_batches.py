@@ -147,3 +147,5 @@ def test_the_index_of_many_pages(clips: Path, checkpoint: Path, tmp_path: Path) 
     for link in re.findall(r'(?:href|<img src)="([^"]+)"', text):
         assert (pages / link).is_file(), link
     assert 'data-label="error"' in text
+    assert str(clips) not in text, "where files lie is told on no page"
+    assert ">cannot be read as a video (Invalid data found when processing input)</td>" in text
