@@ -126,7 +126,15 @@ def test_attention_can_be_asked_for(name: str, contract: ModuleType) -> None:
         assert maps[0].shape[2] == maps[0].shape[3]
 
 
-EXPORTED: dict[str, Make] = {**SIZES, "cmt_ti": NETWORKS["cmt_ti"][0], "compact": compact}
+# One size of each class: the others repeat its blocks, and their graphs take minutes to make.
+EXPORTED: dict[str, Make] = {
+    "efficient_vit": SIZES["efficient_vit"],
+    "cross_efficient_vit": SIZES["cross_efficient_vit"],
+    "convit_tiny": SIZES["convit_tiny"],
+    "convit_small_on_b0": SIZES["convit_small_on_b0"],
+    "cmt_ti": NETWORKS["cmt_ti"][0],
+    "compact": compact,
+}
 
 
 @pytest.mark.slow
