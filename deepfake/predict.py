@@ -109,6 +109,7 @@ def parser() -> argparse.ArgumentParser:
     add("--timeout", type=float, default=900.0, help="give a clip up after this many seconds")
     add("--engine", choices=("local", "ray"), default="local", help="where (default: local)")
     add("--address", help="of a Ray cluster's head; auto for a running one")
+    add("--judges", type=int, default=0, help="processes of a cluster that only judge")
     add_imports(parser)
     add_limits(parser)
     return parser
@@ -262,6 +263,7 @@ def _outcomes(
             backend=arguments.backend,
             imports=arguments.imports,
             faces=bool(arguments.report or arguments.annotate or arguments.evidence),
+            judges=arguments.judges,
             address=arguments.address,
             timeout_s=timeout_s,
         )

@@ -3,11 +3,21 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deepfake.errors import DeepfakeError
-from deepfake.inference.worker import Clip, Judge, Judged, Judging, judge, look_for_all
+from deepfake.inference.worker import (
+    Clip,
+    Judge,
+    Judged,
+    Judging,
+    find,
+    judge,
+    judge_found,
+    look_for_all,
+)
 from preprocessing.limits import DEFAULT, Limits
 from preprocessing.workers.local import Outcome, run_local
 
@@ -80,6 +90,7 @@ def judge_on_cluster(
     backend: "Backend" = "auto",
     imports: Sequence[str] = (),
     faces: bool = False,
+    judges: int = 0,
     address: str | None = None,
     timeout_s: float = 900.0,
 ) -> Iterator[Outcome[Clip, Judged]]:
@@ -92,6 +103,7 @@ def judge_on_cluster(
         backend: What computes the scores.
         imports: Modules that workers import first, from where this process runs.
         faces: Bring the faces back, too.
+        judges: Processes that only judge what the others find; 0 lets each do both.
         address: Of the cluster's head.
         timeout_s: A clip is given up after so many seconds.
     """
@@ -110,7 +122,11 @@ def judge_on_cluster(
     )
     given = {clip.path.absolute(): clip for clip in clips}
     tasks = (Judging(replace(clip, path=path), judging, faces) for path, clip in given.items())
-    for outcome in run_ray(judge, tasks, address=address, timeout_s=timeout_s):
+    if judges:
+        given_to = partial(run_ray, find, then=judge_found, actors=judges)
+    else:
+        given_to = partial(run_ray, judge)
+    for outcome in given_to(tasks, address=address, timeout_s=timeout_s):
         clip, judged = given[outcome.task.clip.path], outcome.result
         if judged is not None:  # under the names that were given here
             name = predictor.checkpoint.name

@@ -1,5 +1,6 @@
 """What `predict` gives to other processes: to find a clip's faces, or to judge it altogether."""
 
+import os
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -138,14 +139,36 @@ def judge(task: Judging) -> Judged:
     return Judged(verdict, extraction if task.faces else None)
 
 
+def find(task: Judging) -> "Extraction":
+    """Find the faces of a clip, for `judge_found`: the first of two stages on a cluster.
+
+    Raises:
+        VideoError: The clip cannot be used.
+    """
+    return look(task.clip)
+
+
+def judge_found(task: Judging, extraction: "Extraction") -> Judged:
+    """Judge a clip whose faces are found, on the GPU that Ray gave to this process, if it did.
+
+    Raises:
+        CheckpointError: The checkpoint cannot be used.
+    """
+    verdict = _predictor(task.judge).judge(task.clip.path, extraction)
+    return Judged(verdict, extraction if task.faces else None)
+
+
 @lru_cache(1)
 def _predictor(wanted: Judge) -> "VideoPredictor":
-    from deepfake.checkpoints.loading import load_with
+    from deepfake.checkpoints.loading import load, load_with
     from deepfake.checkpoints.scorers import GraphScorer
     from deepfake.inference import VideoPredictor
 
     import_modules(wanted.imports, wanted.folder)
-    checkpoint = load_with(wanted.checkpoint, wanted.backend)
+    if os.environ.get("CUDA_VISIBLE_DEVICES") and wanted.backend == "auto":
+        checkpoint = load(wanted.checkpoint, device="cuda")
+    else:
+        checkpoint = load_with(wanted.checkpoint, wanted.backend)
     if checkpoint.sha256 != wanted.sha256:
         raise CheckpointError(
             f"{wanted.checkpoint} is another file on this machine (SHA-256 "

@@ -48,12 +48,14 @@ def test_a_cluster_says_the_same(clips: Path, capsys: pytest.CaptureFixture[str]
     try:
         cluster = ["--engine", "ray", "--json", "there.json", "--report", "pages"]
         assert main([*ask, *cluster]) == 1
+        there = capsys.readouterr()
+        staged = ["--engine", "ray", "--judges", "1", "--json", "staged.json"]
+        assert main([*ask, *staged]) == 1
     finally:
         ray.shutdown()
-    assert verdicts("there.json") == verdicts("here.json")
+    assert verdicts("there.json") == verdicts("here.json") == verdicts("staged.json")
     assert [verdict["video"] for verdict in verdicts("there.json")] == CLIPS
     assert len(list(Path("pages").glob("*.html"))) == 3  # with the index
-    there = capsys.readouterr()
     assert there.err.replace(f"{clips}/", "") == told.err
     assert (
         told.out.splitlines()[2:5]

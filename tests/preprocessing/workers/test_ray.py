@@ -11,11 +11,13 @@ import pytest
 from preprocessing.batch import local_engine, preprocess_videos
 from preprocessing.crops.manifest import read_manifest, read_video_records
 from preprocessing.crops.store import store
+from preprocessing.errors import DeepfakeError
 from preprocessing.types import PreprocessOptions, Video
-from preprocessing.workers.ray import ray_engine
+from preprocessing.workers.ray import AHEAD, ray_engine, run_ray
 
 ray = pytest.importorskip("ray", reason="needs the extra: pip install -e '.[ray]'")
 OPTIONS = PreprocessOptions(frames=2)
+BROKEN = 7
 
 pytestmark = [
     pytest.mark.slow,
@@ -60,14 +62,58 @@ def test_a_killed_worker_loses_nothing(cluster: str, samples: Path, tmp_path: Pa
     assert read_video_records(there) == read_video_records(here)
 
 
-def _kill_a_worker() -> int:
+def find(task: int) -> tuple[int, float]:
+    """Take as long as a clip might, without a processor."""
+    time.sleep(0.1)
+    if task == BROKEN:
+        raise DeepfakeError("broken")
+    return task * 2, time.time()
+
+
+def judge(task: int, found: tuple[int, float]) -> tuple[int, float, float, float]:
+    begun = time.time()
+    time.sleep(0.2)
+    return task + found[0], found[1], begun, time.time()
+
+
+def test_two_stages_keep_the_slower_one_busy_and_lose_nothing(cluster: str) -> None:
+    """Two nodes find, one process judges for as long as both together, and is killed once."""
+    got: dict[int, tuple[int, float, float, float]] = {}
+    killed: list[int] = []
+    for outcome in run_ray(find, range(60), then=judge, address=cluster):
+        if outcome.task == BROKEN:
+            assert (outcome.result, outcome.reason) == (None, "broken")
+            continue
+        assert outcome.task not in got
+        got[outcome.task] = outcome.result
+        if len(got) == 20:
+            killed.append(_kill_a_worker("ray::Second"))
+    assert killed
+    assert {task: row[0] for task, row in got.items()} == {
+        task: 3 * task for task in range(60) if task != BROKEN
+    }
+    # It takes three seconds to have it back; before and after it hardly waits.
+    rows = sorted(got.values(), key=lambda row: row[2])
+    spans = [(rows[1][2], rows[19][3]), (rows[-20][2], rows[-1][3])]
+    busy = sum(0.2 for row in rows for low, high in spans if low <= row[2] and row[3] <= high)
+    share = busy / sum(high - low for low, high in spans)
+    assert share > 0.7, f"busy for {share:.0%}"
+    waiting = max(
+        sum(row[1] <= now for row in rows) - sum(row[2] <= now for row in rows)
+        for now in [row[1] for row in rows]
+    )
+    under_way = AHEAD * 2 + 2  # with the one that is judged and the one that was just given
+    assert waiting <= under_way, f"{waiting} wait where two processors find"
+
+
+def _kill_a_worker(kind: str = "ray::attempt") -> int:
     for _ in range(100):
         for entry in Path("/proc").glob("[0-9]*/cmdline"):
             try:
                 command = entry.read_bytes().decode(errors="replace")
             except OSError:
                 continue
-            if command.startswith("ray::attempt"):
+            if command.startswith(kind):
                 pid = int(entry.parent.name)
                 os.kill(pid, signal.SIGKILL)
                 return pid
