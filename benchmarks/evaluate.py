@@ -27,7 +27,7 @@ from preprocessing.types import FaceCrop, PreprocessOptions
 
 BEFORE = "3977e04"
 CHECKPOINT = ROOT / "tests" / "fixtures" / "last.ckpt"
-SHORT, LONG = 200, 2200  # crops
+SHORT, LONG = 2200, 4200  # crops; the map of features is of 2,000 in both
 MANY = 1_000_000
 PER_VIDEO = 20
 TURNS = 2
