@@ -58,7 +58,7 @@ def embed(
         some = crops.take(pa.array(inside))
         faces += rows_of(some)
         read = image_reader(path, some["path"].to_pylist())
-        readers |= dict.fromkeys(map(id, faces[-len(some) :]), read)
+        readers |= {id(face): read for face in faces[len(readers) :]}
     firsts: list[FaceCrop] = []
     found: list[Floats] = []
     for batch in batches(

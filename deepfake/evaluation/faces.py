@@ -31,10 +31,7 @@ LOOK_SIZE = 128  # pixels; sharpness is compared at one size, whatever the crop'
 
 
 class Folder(NamedTuple):
-    """Rows of a manifest, and a stand-in for each video in which no face was found.
-
-    Columns, not objects: there may be millions.
-    """
+    """Rows of a manifest, as columns, and a stand-in for each video in which no face was found."""
 
     path: Path
     crops: pa.Table

@@ -7,7 +7,7 @@ the face detector. The undamaged scores that a drop is measured from are of the 
 
 import zlib
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -47,7 +47,7 @@ def score_damaged(
     chosen = _some(sorted({crop.frame for crop in crops}))
     some = sorted((c for c in crops if c.frame in chosen), key=lambda c: (c.track, c.frame))
     conditions = [(kind, k + 1) for kind in LEVELS for k in range(len(LEVELS[kind]))]
-    images: dict[tuple[str, int], dict[tuple[int, int], Image]]
+    images: dict[tuple[str, int], dict[FaceCrop, Image]]
     images = {condition: {} for condition in [(UNDAMAGED, 0), *conditions]}
     for frame, stretch in _stretches(record.video.path, chosen):
         for (kind, level), seen in images.items():
@@ -55,20 +55,15 @@ def score_damaged(
             generator = np.random.default_rng(seed)
             image = stretch[-1] if kind == UNDAMAGED else damage(stretch, kind, level, generator)
             for crop in (crop for crop in some if crop.frame == frame):
-                face = checkpoint.recipe.resized(_cut(image, crop, options))
-                seen[crop.track, crop.frame] = face
+                seen[crop] = checkpoint.recipe.resized(_cut(image, crop, options))
     tables = []
     for (kind, level), seen in images.items():
-        there = [crop for crop in some if (crop.track, crop.frame) in seen]
-        scored = list(score_crops(checkpoint, there, partial(_pixels, seen)))
+        there = [crop for crop in some if crop in seen]
+        scored = list(score_crops(checkpoint, there, seen.__getitem__))
         faces, looks = to_table(crop for crop, _ in scored), [found for _, found in scored]
         of = partial(score_table, checkpoint=name, groups={record.key: group})
         tables.append(of(faces, looks, damage=kind, level=level))
     return pa.concat_tables(tables)
-
-
-def _pixels(images: Mapping[tuple[int, int], Image], crop: FaceCrop) -> Image:
-    return images[crop.track, crop.frame]
 
 
 def _some(frames: Sequence[int]) -> list[int]:
