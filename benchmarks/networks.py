@@ -21,6 +21,7 @@ from deepfake.checkpoints.published.card import Card, known_cards
 from deepfake.models.adapter_classifier import AdapterClassifier
 from deepfake.models.attention_efficientnet import EfficientNetAutoAttB4
 from deepfake.models.attention_pooling import AttentionPooling
+from deepfake.models.caddm import CADDM
 from deepfake.models.cmt import CMT
 from deepfake.models.convit import ConViT
 from deepfake.models.cross_efficient_vit import CrossEfficientViT
@@ -40,9 +41,9 @@ from deepfake.models.views import ViewEnsemble
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "networks.md"
 CLASSES = (
-    AdapterClassifier, AttentionPooling, CMT, CViT, ConViT, CrossEfficientViT, EfficientNet,
-    EfficientNetAutoAttB4, EfficientViT, F3Net, FrameTransformer, GenConViTED, Meso4,
-    MesoInception4, MSEffViT, MultiStageClassifier, SPSL, TALL, TimmClassifier, UCF,
+    AdapterClassifier, AttentionPooling, CADDM, CMT, CViT, ConViT, CrossEfficientViT,
+    EfficientNet, EfficientNetAutoAttB4, EfficientViT, F3Net, FrameTransformer, GenConViTED,
+    Meso4, MesoInception4, MSEffViT, MultiStageClassifier, SPSL, TALL, TimmClassifier, UCF,
     ViewEnsemble,
 )  # fmt: skip
 CLIPS = (AttentionPooling, FrameTransformer, TALL)  # these take clips

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from deepfake.models.attention_efficientnet import EfficientNetAutoAttB4
+from deepfake.models.caddm import CADDM
 from deepfake.models.cvit import CViT
 from deepfake.models.efficientnet import EfficientNet
 from deepfake.models.frame_transformer import FrameTransformer
@@ -39,6 +40,7 @@ NETWORKS: dict[str, tuple[Make, tuple[int, ...]]] = {
 # Whose graphs are no different from those above, or slow to export.
 NOT_EXPORTED: dict[str, tuple[Make, tuple[int, ...]]] = {
     "efficientnet_autoatt_b4": (lambda _: EfficientNetAutoAttB4(), (160,)),
+    "caddm": (lambda _: CADDM("test_efficientnet"), (224,)),
     "timm_norm": (lambda size: TimmClassifier("test_vit", train="norm", image_size=size), (64,)),
     "timm_unit": (lambda _: TimmClassifier("test_efficientnet", unit_features=True), (64,)),
 }

@@ -22,6 +22,7 @@ Faces = Callable[..., Tensor]
 REFERENCE = Path(__file__).parent / "reference"
 # Reference -> name of what is recognised; the large ones take tens of seconds each.
 QUICK = {
+    "caddm_resnet34": "caddm_resnet34",
     "deepfakebench_core": "deepfakebench_xception",
     "deepfakebench_spsl": "deepfakebench_spsl",
     "deepfakebench_f3net": "deepfakebench_f3net",
@@ -34,6 +35,7 @@ QUICK = {
 }
 SLOW = {
     "deepfakebench_clip_b16": "deepfakebench_clip_b16",
+    "deepguard_ms_eff_vit_b5": "deepguard_ms_eff_vit_b5",
     "effort": "effort",
     "fsfm_vit_base": "fsfm_vit_b16",
     "fsfm_vit_large": "fsfm_vit_l16",
