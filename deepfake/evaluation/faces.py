@@ -27,6 +27,7 @@ from preprocessing.video.images import decode_image
 
 logger = logging.getLogger(__name__)
 
+BATCH = 8  # faces scored at once: torch's calls cost more than with 4, memory is no concern here
 LOOK_SIZE = 128  # pixels; sharpness is compared at one size, whatever the crop's
 
 
@@ -197,7 +198,7 @@ def score_crops(
         crops: Sorted by video, track and frame.
         read: Returns a crop's pixels.
     """
-    for batch in batches(tracks_of(crops), read, checkpoint.recipe, checkpoint.frames):
+    for batch in batches(tracks_of(crops), read, checkpoint.recipe, checkpoint.frames, BATCH):
         scores = checkpoint.scorer.score(batch.inputs)
         for clip, row, score in zip(batch.clips, batch.images, scores, strict=True):
             for crop, image in zip(clip, row, strict=True):

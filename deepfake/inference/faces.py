@@ -52,6 +52,7 @@ def batches(
     read: Callable[[Item], Image],
     recipe: InputRecipe,
     frames: int,
+    most: int = BATCH,
 ) -> Iterator[Batch[Item]]:
     """Yield the faces of tracks as a network takes them.
 
@@ -62,9 +63,10 @@ def batches(
         read: Returns a face's crop (H, W, 3).
         recipe: From a crop to the network's input.
         frames: Crops that the network takes at once, T.
+        most: Faces in a batch.
     """
     clips = (clip for track in tracks for clip in cut(track, frames))
-    while chosen := list(islice(clips, max(1, BATCH // frames))):
+    while chosen := list(islice(clips, max(1, most // frames))):
         images = [[read(face) for face in clip] for clip in chosen]
         rows = [[recipe.prepare(clip[k]) for k in evenly(len(clip), frames)] for clip in images]
         inputs = np.stack([np.stack(row) for row in rows])

@@ -294,11 +294,13 @@ def crop_file(folder: Path, path: str, *, real: Callable[[str], str] = os.path.r
     Raises:
         ManifestError: The path leaves the folder, as such or through a link.
     """
-    parent, name = os.path.split(folder / path)
-    file = Path(real(parent), name)
+    parent, _, name = path.rpartition("/")
+    inside = real(f"{folder}/{parent}")
+    file = Path(inside, name)
     if file.is_symlink():
         file = file.resolve()
-    if _leaves(path) or not file.is_relative_to(real(str(folder))):
+        inside = str(file.parent)
+    if _leaves(path) or not f"{inside}/".startswith(real(str(folder)).rstrip("/") + "/"):
         raise ManifestError(f"{path!r} leaves the data folder {folder}")
     return file
 

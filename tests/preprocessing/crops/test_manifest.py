@@ -133,8 +133,13 @@ def test_links_out_of_the_folder_are_refused(tmp_path: Path) -> None:
     (tmp_path / "faces").mkdir()
     (tmp_path / "secret.png").touch()
     (tmp_path / "faces" / "link.png").symlink_to(tmp_path / "secret.png")
-    with pytest.raises(ManifestError, match="leaves the data folder"):
-        crop_file(tmp_path / "faces", "link.png")
+    (tmp_path / "faces2").mkdir()
+    (tmp_path / "faces" / "near").symlink_to(tmp_path / "faces2", target_is_directory=True)
+    (tmp_path / "faces" / "inside").symlink_to(tmp_path / "faces", target_is_directory=True)
+    for path in ("link.png", "near/secret.png", "../secret.png", "inside/link.png", "/etc/hosts"):
+        with pytest.raises(ManifestError, match="leaves the data folder"):
+            crop_file(tmp_path / "faces", path)
+    assert crop_file(tmp_path / "faces", "inside/a.png") == tmp_path / "faces" / "a.png"
 
 
 def test_unknown_options_are_refused() -> None:
