@@ -93,8 +93,8 @@ def run_ray(
             while free and found:
                 (task, reference), actor = found.pop(0), free.pop()
                 ending[actor.run.remote(then, task, reference, timeout_s)] = (task, actor)
-            while len(begun) + len(found) < limit and (task := next(pending, None)) is not None:
-                begun[first.remote(function, task, timeout_s)] = task
+            while len(begun) + len(found) < limit and (new := next(pending, None)) is not None:
+                begun[first.remote(function, new, timeout_s)] = new
             if not begun and not ending:
                 return
             (ready, *_), _ = ray.wait([*ending, *begun], fetch_local=then is None)

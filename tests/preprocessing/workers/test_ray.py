@@ -84,6 +84,7 @@ def test_two_stages_keep_the_slower_one_busy_and_lose_nothing(cluster: str) -> N
         if outcome.task == BROKEN:
             assert (outcome.result, outcome.reason) == (None, "broken")
             continue
+        assert outcome.result is not None
         assert outcome.task not in got
         got[outcome.task] = outcome.result
         if len(got) == 20:
