@@ -154,7 +154,7 @@ def measure(
         file = files.get(stem) or (files.get(stem.split("_")[0]) if originals else None)
         if file is None:
             continue
-        read = image_reader(data, crops)
+        read = image_reader(data, [crop.path for crop in crops])
         images = [read(crop) for crop in crops]
         heats = explain_crops(checkpoint, images)[0]
         frames = _frames(file, crops)

@@ -63,18 +63,23 @@ def browser() -> Iterator[Any]:
 
 
 def judge(page: Any, clip: Path, answer: str) -> Any:  # noqa: ANN401  playwright may be absent
-    """Drop a clip and press Judge until there is an answer; return its element.
-
-    For a moment after an upload gradio loses clicks, longer on a busy machine.
-    """
-    from playwright.sync_api import TimeoutError as NoAnswerError
-
+    """Drop a clip and press Judge until there is an answer; return its element."""
     page.set_input_files("#clip input[type=file]", clip)
     uploaded = """name => {
         const text = document.querySelector('#clip').innerText;
         return text.includes(name) && !text.includes('Uploading');
     }"""
     page.wait_for_function(uploaded, arg=clip.stem)
+    return press(page, answer)
+
+
+def press(page: Any, answer: str) -> Any:  # noqa: ANN401
+    """Press Judge until there is an answer; return its element.
+
+    For a moment after an upload gradio loses clicks, longer on a busy machine.
+    """
+    from playwright.sync_api import TimeoutError as NoAnswerError
+
     until = time.monotonic() + WAIT_S
     while True:
         page.wait_for_timeout(2000)
@@ -131,8 +136,7 @@ def test_a_clip_is_judged_in_the_browser(
 
     page.click(".label-wrap")  # a part of the clip
     page.get_by_label("Frames").fill("-4")
-    page.click("#judge")
-    page.wait_for_selector(".verdict.error:has-text('frames must be from 1')")
+    press(page, ".verdict.error:has-text('frames must be from 1')")
 
     outside = [url for url in requests if not url.startswith((address, "data:", "blob:"))]
     assert not outside, "the page asks something of another server"

@@ -80,10 +80,10 @@ def test_crops_are_in_the_tars_byte_for_byte(drawn_faces: Path, shards: Path) ->
     assert sorted(seen) == sorted(crop.path for crop in crops)
     assert seen != sorted(seen)
     assert not (shards / "crops").exists()
-    read = image_reader(shards, crops)
+    read = image_reader(shards, [crop.path for crop in crops])
     for crop in crops[::7]:
-        np.testing.assert_array_equal(read(crop), image_reader(drawn_faces, [crop])(crop))
-    assert image_reader(shards, [crops[0]])(crops[0]).shape == (100, 100, 3)
+        np.testing.assert_array_equal(read(crop), image_reader(drawn_faces, [crop.path])(crop))
+    assert image_reader(shards, [crops[0].path])(crops[0]).shape == (100, 100, 3)
 
 
 def test_webdataset_reads_them(drawn_faces: Path, shards: Path) -> None:
@@ -116,7 +116,7 @@ def test_long_names_and_dots_are_kept(tmp_path: Path, write_faces: Write, row: R
     expected = cv2.imread(str(folder / crop.path))
     assert expected is not None
     expected = expected[:, :, ::-1]
-    np.testing.assert_array_equal(image_reader(tmp_path / "shards", [crop])(crop), expected)
+    np.testing.assert_array_equal(image_reader(tmp_path / "shards", [crop.path])(crop), expected)
 
 
 def test_what_is_wrong_is_said(
