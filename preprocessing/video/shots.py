@@ -91,15 +91,16 @@ def schedule(
     low = int(np.searchsorted(times, start_s))
     high = len(times) if end_s is None else int(np.searchsorted(times, end_s, side="right"))
     even = evenly_spaced(times, count, start_s=start_s, end_s=end_s)
-    keys_s = times[index.keys].tolist()
+    keys = index.keys
+    keys_s = times[keys].tolist()
     if not shots or index.is_picture or len(even) < 2 or high - low <= count:
         return Schedule(even, keys_s=keys_s if shots else None)
     starts, looks = find_shots(path, index, low, high, limits, device)
     edges = np.array([low, *starts, high])
     chosen = np.array(even)
-    far = float(np.median(np.diff(times[chosen]))) >= SPARSE_S and len(index.keys) > 0
+    far = float(np.median(np.diff(times[chosen]))) >= SPARSE_S and len(keys) > 0
     if far:
-        chosen = np.unique(_at_keys(index, chosen, edges))
+        chosen = np.unique(_at_keys(times, keys, chosen, edges))
     have = np.histogram(chosen, edges)[0]
     lengths = np.diff(edges)
     left = EXTRA * count
@@ -111,7 +112,8 @@ def schedule(
         left -= len(granted)
     more: Positions = []
     for shot in np.flatnonzero(have > np.histogram(chosen, edges)[0]):
-        more += _beside(index, chosen, int(edges[shot]), int(edges[shot + 1]), int(have[shot]), far)
+        span = int(edges[shot]), int(edges[shot + 1])
+        more += _beside(times, chosen, *span, int(have[shot]), keys if far else None)
     positions = np.union1d(chosen, more).astype(int).tolist()
     return Schedule(
         positions,
@@ -201,31 +203,41 @@ def _telling(keys: NDArray[np.int64], sizes: NDArray[np.float64], most: int) -> 
 
 
 def _beside(
-    index: FrameIndex, chosen: NDArray[np.int64], low: int, high: int, wanted: int, cheap: bool
+    times: NDArray[np.float64],
+    chosen: NDArray[np.int64],
+    low: int,
+    high: int,
+    wanted: int,
+    keys: NDArray[np.int64] | None,
 ) -> Positions:
     """Return positions of a shot [low, high) that make those chosen in it as many as wanted.
 
     The shot is cut in equal parts, and those without a chosen frame get one: the middle one, or,
-    where it is to be cheap, the one of the middle half that is nearest behind a key frame.
+    if key frames are given, the one of the middle half that is nearest behind one.
     """
-    middles = low + np.array(evenly_spaced(index.times_s[low:high], wanted))
+    middles = low + np.array(evenly_spaced(times[low:high], wanted))
     parts = np.concatenate([[low], (middles[:-1] + middles[1:] + 1) // 2, [high]])
     missing = wanted - int(((chosen >= low) & (chosen < high)).sum())
     found = []
     for part in np.flatnonzero(np.histogram(chosen, parts)[0] == 0)[:missing].tolist():
-        middle, reach = int(middles[part]), int(parts[part + 1] - parts[part]) // 4
-        near = np.arange(max(middle - reach, parts[part]), min(middle + reach + 1, parts[part + 1]))
-        since = near - index.keys[np.searchsorted(index.keys, near, side="right") - 1]
-        nearest = near[since == since.min()] if cheap else near
-        found.append(int(nearest[np.argmin(np.abs(nearest - middle))]))
+        best = int(middles[part])
+        if keys is not None:
+            reach = int(parts[part + 1] - parts[part]) // 4
+            near = np.arange(max(best - reach, parts[part]), min(best + reach + 1, parts[part + 1]))
+            since = near - np.append(0, keys)[np.searchsorted(keys, near, side="right")]
+            nearest = near[since == since.min()]
+            best = int(nearest[np.argmin(np.abs(nearest - best))])
+        found.append(best)
     return found
 
 
 def _at_keys(
-    index: FrameIndex, chosen: NDArray[np.int64], edges: NDArray[np.int64]
+    times: NDArray[np.float64],
+    keys: NDArray[np.int64],
+    chosen: NDArray[np.int64],
+    edges: NDArray[np.int64],
 ) -> NDArray[np.int64]:
     """Return positions, at key frames that lie near in the same shot: cheap to decode."""
-    times, keys = index.times_s, index.keys
     after = np.clip(np.searchsorted(times[keys], times[chosen]), 1, len(keys) - 1)
     before = after - 1
     nearer = times[chosen] - times[keys[before]] <= times[keys[after]] - times[chosen]

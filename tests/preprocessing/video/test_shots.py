@@ -7,7 +7,7 @@ import pytest
 
 from preprocessing.types import Image
 from preprocessing.video.index import index_frames
-from preprocessing.video.shots import EXTRA, PER_SHOT, _telling, grown, schedule
+from preprocessing.video.shots import EXTRA, PER_SHOT, _beside, _telling, grown, schedule
 
 FPS = 25
 SCENECUTS = {"libx264": {}, "no cuts": {"x264-params": "scenecut=0"}, "mpeg4": {}}
@@ -103,3 +103,14 @@ def test_key_frames_that_come_sooner_than_usual_tell_of_a_short_shot() -> None:
     sizes[keys[179:183]] = 1e4  # in size the short shot is like the others
     chosen = _telling(keys, sizes, 256)
     assert {keys[180], keys[181]} <= set(chosen.tolist())
+
+
+def test_a_shots_frames_fill_its_gaps_and_lie_behind_key_frames_where_they_are_sparse() -> None:
+    times = np.arange(400) / 25
+    chosen = np.array([10, 160, 390])  # one of them in the shot from 100 to 300
+    found = _beside(times, chosen, 100, 300, 4, None)
+    np.testing.assert_allclose(found, [125, 225, 275], atol=1)
+    keys = np.array([0, 108, 210, 290])
+    assert _beside(times, chosen, 100, 300, 1, keys) == []
+    found = _beside(times, np.array([10, 390]), 100, 300, 2, keys)
+    np.testing.assert_allclose(found, [125, 225], atol=1)  # the middles are 150 and 250
