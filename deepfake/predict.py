@@ -226,6 +226,8 @@ def _check(arguments: argparse.Namespace) -> None:
         raise DeepfakeError(f"--fps must be above 0, got {arguments.fps}")
     if arguments.fps is not None and arguments.frames is not None:
         raise DeepfakeError("--frames and --fps exclude each other; give one of them")
+    if arguments.judges < 0 or (arguments.judges and arguments.engine != "ray"):
+        raise DeepfakeError("--judges is a number of processes, from 1, of --engine ray")
     if arguments.engine == "ray":
         _check_ray(arguments)
     if arguments.aggregate is not None and arguments.aggregate not in RULES:

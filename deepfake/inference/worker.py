@@ -1,6 +1,5 @@
 """What `predict` gives to other processes: to find a clip's faces, or to judge it altogether."""
 
-import os
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -134,9 +133,7 @@ def judge(task: Judging) -> Judged:
         DeepfakeError: The clip or the checkpoint cannot be used.
     """
     predictor = _predictor(task.judge)
-    extraction = look(task.clip)
-    verdict = predictor.judge(task.clip.path, extraction)
-    return Judged(verdict, extraction if task.faces else None)
+    return _judged(predictor, task, look(task.clip))
 
 
 def find(task: Judging) -> "Extraction":
@@ -154,19 +151,26 @@ def judge_found(task: Judging, extraction: "Extraction") -> Judged:
     Raises:
         CheckpointError: The checkpoint cannot be used.
     """
-    verdict = _predictor(task.judge).judge(task.clip.path, extraction)
+    import ray
+
+    device = "cuda" if ray.get_gpu_ids() else "cpu"
+    return _judged(_predictor(task.judge, device), task, extraction)
+
+
+def _judged(predictor: "VideoPredictor", task: Judging, extraction: "Extraction") -> Judged:
+    verdict = predictor.judge(task.clip.path, extraction)
     return Judged(verdict, extraction if task.faces else None)
 
 
 @lru_cache(1)
-def _predictor(wanted: Judge) -> "VideoPredictor":
+def _predictor(wanted: Judge, device: str = "cpu") -> "VideoPredictor":
     from deepfake.checkpoints.loading import load, load_with
     from deepfake.checkpoints.scorers import GraphScorer
     from deepfake.inference import VideoPredictor
 
     import_modules(wanted.imports, wanted.folder)
-    if os.environ.get("CUDA_VISIBLE_DEVICES") and wanted.backend == "auto":
-        checkpoint = load(wanted.checkpoint, device="cuda")
+    if device != "cpu" and wanted.backend == "auto":
+        checkpoint = load(wanted.checkpoint, device=device)
     else:
         checkpoint = load_with(wanted.checkpoint, wanted.backend)
     if checkpoint.sha256 != wanted.sha256:

@@ -147,6 +147,8 @@ def test_what_cannot_be_written_is_said_before_any_work(
         (["--fps", "0"], "--fps must be above 0"),
         (["--fps", "2", "--frames", "3"], "exclude each other"),
         (["--only-person", "0"], "there is no person 0: people count from 1"),
+        (["--judges", "-1", "--engine", "ray"], "from 1, of --engine ray"),
+        (["--judges", "2"], "from 1, of --engine ray"),
         (["--table", "a.txt"], r"\.csv or \.parquet"),
     ],
 )
