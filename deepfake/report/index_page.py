@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import os
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -58,7 +59,7 @@ def write_index(folder: Path, entries: Sequence[Mapping[str, Any]], language: st
             "page": None if entry["label"] == FAILED else f"{stem}.html",
             "thumbnail": thumbnail if (folder / thumbnail).is_file() else None,
             "shown": "" if score is None else shown(score, limits),
-            "reason": entry["reason"].replace(entry["video"], "").lstrip(": "),  # the row names it
+            "reason": _without(entry["video"], entry["reason"]),
         }
         rows.append({**entry, **about})
     template = environment()
@@ -72,3 +73,11 @@ def write_index(folder: Path, entries: Sequence[Mapping[str, Any]], language: st
     said = translated(page, language)
     file.write_text(said, encoding="utf-8", errors="backslashreplace")
     return file
+
+
+def _without(video: str, reason: str) -> str:
+    """Return a reason without the clip's path, which the row names and which is nobody's business.
+
+    A clip may be called by a letter, so only the whole path counts.
+    """
+    return re.sub(rf"(?<!\S){re.escape(video)}(?=[:\s]|$):? ?", "", reason)

@@ -89,7 +89,13 @@ def test_a_file_in_place_of_the_folder_is_one_line(tmp_path: Path, clip: Path) -
 def start(clip: Path, out: Path, *more: str) -> "subprocess.Popen[str]":
     command = [sys.executable, "-m", "deepfake.preprocess", str(clip), "--out", str(out), *more]
     return subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell starts what runs in the background deaf to SIGINT, and children inherit it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 

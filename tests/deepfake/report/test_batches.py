@@ -15,6 +15,7 @@ from jsonschema import Draft202012Validator
 
 import deepfake
 from deepfake.predict import main
+from deepfake.report.index_page import _without
 
 SCHEMA = json.loads((Path(deepfake.__file__).parent / "report" / "verdict.schema.json").read_text())
 
@@ -149,3 +150,10 @@ def test_the_index_of_many_pages(clips: Path, checkpoint: Path, tmp_path: Path) 
     assert 'data-label="error"' in text
     assert str(clips) not in text, "where files lie is told on no page"
     assert ">cannot be read as a video (Invalid data found when processing input)</td>" in text
+
+
+def test_a_reason_on_the_index_lacks_the_path_and_nothing_else() -> None:
+    assert _without("/a/b.mp4", "/a/b.mp4: is empty") == "is empty"
+    assert _without("/a/b.mp4", "/a/b.mp4 does not exist") == "does not exist"
+    assert _without("e", "e: the score lies in between") == "the score lies in between"
+    assert _without("e", "the score lies in between") == "the score lies in between"
