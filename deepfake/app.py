@@ -21,6 +21,12 @@ def parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--checkpoint", type=Path, action="append", default=[], help="to choose from; repeatable")
+    add(
+        "--panel",
+        type=Path,
+        metavar="FILE",
+        help="how several become one answer: the panel.json that evaluate wrote of them",
+    )
     add("--host", default=LOCAL, help="address to listen on; 0.0.0.0 lets others in")
     add("--port", type=int, default=7860)
     add("--language", choices=LANGUAGES, default="en", help="of the page (default: en)")
@@ -40,6 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     import tempfile
 
     from deepfake.errors import require
+    from deepfake.evaluation.stacking import read_stack
 
     require("gradio", "app", "The web page")
     from deepfake.web.jobs import Jobs, checkpoint_choices
@@ -48,9 +55,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     logging.getLogger("httpx").setLevel(logging.WARNING)
     checkpoints = checkpoint_choices(arguments.checkpoint)
+    stack = None if arguments.panel is None else read_stack(arguments.panel)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that all is removed, as by ^C
     with tempfile.TemporaryDirectory(prefix="deepfake-app-") as folder:
-        jobs = Jobs(Path(folder).resolve(), Limits(duration_s=arguments.max_seconds))
+        limits = Limits(duration_s=arguments.max_seconds)
+        jobs = Jobs(Path(folder).resolve(), limits, stack)
         page = build(jobs, checkpoints, arguments.language)
         print(f"http://{arguments.host}:{arguments.port}", flush=True)
         launch(page, host=arguments.host, port=arguments.port, max_mb=arguments.max_mb)

@@ -97,6 +97,8 @@ def verdict_page(
     def calibrated(face: FaceScore) -> float:
         return calibration.apply(face.score)
 
+    if not paths:
+        verdict = _without_folders(verdict)
     page = environment().get_template("verdict.html")
     text = page.render(
         name=_printable(Path(verdict.video).name),
@@ -120,7 +122,7 @@ def verdict_page(
         limit_top=round(100 * (1 - enter), 1),
         about=words.about(checkpoint),
         limits=words.LIMITS,
-        provenance=_provenance(verdict, paths=paths),
+        provenance=_provenance(verdict),
         frames=key_frames(file, verdict, extraction.times_s),
         origin=origin(file, trusted),
         weaknesses=advice.weaknesses(verdict),
@@ -234,9 +236,36 @@ def _span(extraction: Extraction) -> tuple[float, float]:
     return start, duration if max(times) >= duration - near else max(times)
 
 
-def _provenance(verdict: Verdict, *, paths: bool) -> list[tuple[str, str]]:
+def _without_folders(verdict: Verdict) -> Verdict:
+    """Return a verdict that does not tell where files lie on this machine."""
+    methods = _told_apart([method.method for method in verdict.methods])
+    return replace(
+        verdict,
+        video=Path(verdict.video).name,
+        checkpoint=f"panel of {', '.join(methods)}" if methods else Path(verdict.checkpoint).name,
+        methods=tuple(
+            replace(method, method=name)
+            for method, name in zip(verdict.methods, methods, strict=True)
+        ),
+    )
+
+
+def _told_apart(paths: Sequence[str]) -> list[str]:
+    """Return file names, numbered where two are the same.
+
+    >>> _told_apart(["a/best.ckpt", "b/best.ckpt", "c/swap.onnx"])
+    ['best.ckpt (1)', 'best.ckpt (2)', 'swap.onnx']
+    """
+    names = [Path(path).name for path in paths]
+    return [
+        f"{name} ({names[: i + 1].count(name)})" if names.count(name) > 1 else name
+        for i, name in enumerate(names)
+    ]
+
+
+def _provenance(verdict: Verdict) -> list[tuple[str, str]]:
     files = {"file": verdict.video, "checkpoint": verdict.checkpoint}
-    rows = [(k, _printable(v if paths else Path(v).name)) for k, v in files.items()]
+    rows = [(k, _printable(v)) for k, v in files.items()]
     for name, value in verdict.provenance.items():
         if isinstance(value, dict):
             text = ", ".join(f"{key} {_plain(entry)}" for key, entry in value.items())

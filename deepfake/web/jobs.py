@@ -8,12 +8,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import cast
 from uuid import uuid4
 
 from deepfake.checkpoints.loading import DEFAULT, DEFAULT_MODEL, LATEST, load
 from deepfake.errors import DeepfakeError, VideoError
+from deepfake.evaluation.stacking import Stack
 from deepfake.inference import VideoPredictor
 from deepfake.inference.clips import clip_for, judge_clips
+from deepfake.inference.panel import Panel
 from deepfake.report import words
 from deepfake.report.advice import steps
 from deepfake.report.languages import translated
@@ -26,7 +29,7 @@ from preprocessing.workers.sandbox import is_supported
 
 KEPT_S = 900.0  # how long a verdict can be downloaded
 TIMEOUT_S = 900.0
-KEPT_CHECKPOINTS = 2
+KEPT_CHECKPOINTS = 4
 HEADLINE = "headline.txt"
 
 Progress = Callable[[float, str], object]
@@ -36,7 +39,7 @@ Progress = Callable[[float, str], object]
 class Wish:
     """How a clip is to be judged."""
 
-    checkpoint: str  # a path, or "default"
+    checkpoints: tuple[str, ...]  # paths, or "default"; several judge side by side
     rule: str | None = None  # from faces to a verdict; None takes the checkpoint's
     start_s: float = 0.0  # begin of the span looked at, in seconds
     end_s: float | None = None  # its end; None for the end of the clip
@@ -63,11 +66,13 @@ class Jobs:
     Args:
         folder: Where uploads and results lie; all in it may be removed.
         limits: What a clip may cost.
+        stack: How several checkpoints become one answer, where just these are asked for.
     """
 
-    def __init__(self, folder: Path, limits: Limits) -> None:
+    def __init__(self, folder: Path, limits: Limits, stack: Stack | None = None) -> None:
         self.folder = folder
         self.limits = limits
+        self.stack = stack
         self.sandbox = is_supported()
         self._predictor = lru_cache(KEPT_CHECKPOINTS)(VideoPredictor.from_checkpoint)
 
@@ -86,12 +91,7 @@ class Jobs:
         if not clip.is_file():
             raise VideoError(f"{clip.name} is not here any more: drop it again.")
         progress(0.05, "Loading the model")
-        predictor = VideoPredictor(
-            self._predictor(wish.checkpoint).checkpoint,
-            aggregation=wish.rule,
-            frames=wish.frames,
-            only_person=wish.person,
-        )
+        predictor = self._judges(wish)
         progress(0.2, "Looking for faces")
         task = clip_for(predictor, clip, start_s=wish.start_s, end_s=wish.end_s, limits=self.limits)
         (outcome,) = judge_clips(
@@ -108,8 +108,27 @@ class Jobs:
         assert extraction is not None
         verdict = replace(outcome.result.verdict, video=clip.name)
         progress(0.9, "Writing the report")
-        page = verdict_page(verdict, extraction, predictor, clip=clip, language=wish.language)
+        judge = cast("VideoPredictor", predictor)  # a panel has all that pages ask for
+        page = verdict_page(verdict, extraction, judge, clip=clip, language=wish.language)
         return self._write(verdict, page, wish.language)
+
+    def _judges(self, wish: Wish) -> VideoPredictor | Panel:
+        members = [
+            VideoPredictor(
+                self._predictor(name).checkpoint,
+                aggregation=wish.rule,
+                frames=wish.frames,
+                only_person=wish.person,
+            )
+            for name in wish.checkpoints
+        ]
+        if not members:
+            raise DeepfakeError("Choose a checkpoint first.")
+        if len(members) == 1:
+            return members[0]
+        keys = {member.checkpoint.sha256 for member in members}
+        fitted = self.stack is not None and keys == set(self.stack.members)
+        return Panel(members, self.stack if fitted else None)
 
     def _write(self, verdict: Verdict, page: str, language: str) -> Judged:
         folder = self.folder / f"result-{uuid4().hex}"

@@ -98,7 +98,7 @@ def build(jobs: Jobs, checkpoints: Sequence[str], words_in: str = "en") -> Any: 
 
     def judge(
         clips: list[str] | None,
-        checkpoint: str,
+        checkpoint: str | list[str],
         rule: str,
         language: str = words_in,
         start: str = "",
@@ -117,7 +117,7 @@ def build(jobs: Jobs, checkpoints: Sequence[str], words_in: str = "en") -> Any: 
 
         try:
             wish = Wish(
-                checkpoint,
+                (checkpoint,) if isinstance(checkpoint, str) else tuple(checkpoint),
                 None if rule == OWN_RULE else rule,
                 seconds(start or "0"),
                 seconds(end) if end else None,
@@ -144,8 +144,13 @@ def build(jobs: Jobs, checkpoints: Sequence[str], words_in: str = "en") -> Any: 
                 clip = gr.File(label=label, file_count="multiple", elem_id="clip")
                 shown = gr.HTML()
             with gr.Column():
+                several = len(checkpoints) > 1
+                what = "Checkpoints; several judge side by side" if several else "Checkpoint"
                 checkpoint = gr.Dropdown(
-                    list(checkpoints), value=checkpoints[0], label=say("Checkpoint")
+                    list(checkpoints),
+                    value=[checkpoints[0]] if several else checkpoints[0],
+                    multiselect=several,
+                    label=say(what),
                 )
                 rule = gr.Dropdown(
                     [(say(OWN_RULE), OWN_RULE), *RULES],

@@ -160,4 +160,7 @@ def test_predict_takes_several_checkpoints(
     assert [row["method"] for row in verdicts[0]["methods"]] == [str(checkpoint), str(second)]
     assert str(second) in capsys.readouterr().out
     (page,) = pages.glob("*.html")
-    assert "Each method by itself" in page.read_text()
+    text = page.read_text()
+    assert "Each method by itself" in text
+    assert f"panel of {checkpoint.name}, {second.name}" in text
+    assert str(tmp_path) not in text, "a page does not tell where files lie"

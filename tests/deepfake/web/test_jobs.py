@@ -4,10 +4,15 @@ import re
 import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
+from deepfake.calibration import Calibration
+from deepfake.checkpoints.loading import sha256
 from deepfake.errors import DeepfakeError
+from deepfake.evaluation.stacking import Stack
 from deepfake.types import Verdict, VerdictLabel
 from deepfake.web.jobs import Jobs, Wish, checkpoint_choices, headline
 from deepfake.web.page import framed
@@ -32,8 +37,8 @@ def test_a_clip_is_judged_again_until_it_is_old_and_its_name_harms_nothing(
 ) -> None:
     clip = uploaded(jobs, samples / "fake.mp4", NASTY)
     told: list[tuple[float, str]] = []
-    jobs.judge(clip, Wish(str(checkpoint)))
-    wish = Wish(str(checkpoint), "mean", start_s=1.0, end_s=3.0, frames=2, person=1)
+    jobs.judge(clip, Wish((str(checkpoint),)))
+    wish = Wish((str(checkpoint),), "mean", start_s=1.0, end_s=3.0, frames=2, person=1)
     found = jobs.judge(clip, wish, lambda *step: told.append(step))
     assert jobs.find(found.id) == found
     assert jobs.find("result-" + "0" * 32) is None
@@ -50,11 +55,11 @@ def test_a_clip_is_judged_again_until_it_is_old_and_its_name_harms_nothing(
         assert "<img src=x" not in text
     assert framed(found.page).count("<") == 2, "everything of the page must be escaped"
     with pytest.raises(DeepfakeError, match=r"onerror.*has no frame from 30 s; it lasts 4\.0 s"):
-        jobs.judge(clip, Wish(str(checkpoint), start_s=30.0))
+        jobs.judge(clip, Wish((str(checkpoint),), start_s=30.0))
     with pytest.raises(DeepfakeError, match="the end, 1 s, is not after the start, 3 s"):
-        jobs.judge(clip, Wish(str(checkpoint), start_s=3.0, end_s=1.0))
+        jobs.judge(clip, Wish((str(checkpoint),), start_s=3.0, end_s=1.0))
     assert clip.exists(), "a wrong wish costs no other upload"
-    again = jobs.judge(clip, Wish(str(checkpoint), frames=2, language="ar"))
+    again = jobs.judge(clip, Wish((str(checkpoint),), frames=2, language="ar"))
     assert "غير معاير" in again.headline
     assert "--" not in again.headline, "a command is nothing for a page"
     os.utime(clip.parent, (0, 0))
@@ -86,7 +91,7 @@ def test_a_broken_clip_is_told_by_its_name(jobs: Jobs, checkpoint: Path) -> None
     source.write_bytes(b"no video" * 100)
     clip = uploaded(jobs, source, "holiday.mp4")
     with pytest.raises(DeepfakeError, match=r"holiday\.mp4 cannot be judged") as error:
-        jobs.judge(clip, Wish(str(checkpoint)))
+        jobs.judge(clip, Wish((str(checkpoint),)))
     assert str(jobs.folder) not in str(error.value)
 
 
@@ -102,3 +107,28 @@ def test_only_what_is_old_is_removed(jobs: Jobs) -> None:
 def test_a_checkpoint_that_is_none_is_told_before_the_page_is_there(tmp_path: Path) -> None:
     with pytest.raises(DeepfakeError, match="No checkpoint at"):
         checkpoint_choices([tmp_path / "none.ckpt"])
+
+
+def test_several_checkpoints_judge_side_by_side(
+    checkpoint: Path, contents: dict[str, Any], samples: Path, tmp_path: Path
+) -> None:
+    second = tmp_path / "second.ckpt"
+    contents["state_dict"] = {k: v * 1.1 for k, v in contents["state_dict"].items()}
+    torch.save(contents, second)
+    both = (str(checkpoint), str(second))
+    keys = tuple(sha256(Path(path)) for path in both)
+    weights = {"0": (1.0, 0.0), "1": (1.0, 0.0), "0,1": (0.5, 0.5, 0.0)}
+    stack = Stack(keys, weights, Calibration(low=0.2, high=0.9), {})
+    (tmp_path / "jobs").mkdir()
+    jobs = Jobs(tmp_path / "jobs", Limits(duration_s=60.0), stack)
+    clip = uploaded(jobs, samples / "fake.mp4", "fake.mp4")
+    found = jobs.judge(clip, Wish(both))
+    verdict = json.loads(found.verdict_json.read_text())
+    assert [method["method"] for method in verdict["methods"]] == list(both)
+    assert verdict["provenance"]["panel"]["stack"] == stack.to_dict()
+    assert "Each method by itself" in found.page
+    alone = json.loads(jobs.judge(clip, Wish(both[:1])).verdict_json.read_text())
+    assert not alone["methods"]
+    assert "panel" not in alone["provenance"]
+    with pytest.raises(DeepfakeError, match="Choose a checkpoint first"):
+        jobs.judge(clip, Wish(()))
