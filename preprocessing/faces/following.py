@@ -63,8 +63,8 @@ def follow(shots: Iterable[Shot], detector: FaceDetector, min_score: float) -> I
         end = _in_full(span[-1], detector)
         if start is not None:
             yield from _between(span[:-1], start, end, detector, min_score)
-        yield end
-        start = end
+        yield (start := end)
+        del span  # or its frames would be held until the next ones are read
 
 
 def _spans(shots: Iterable[Shot], most: int, longest_s: float = math.inf) -> Iterator[list[Shot]]:

@@ -7,7 +7,7 @@ import numpy as np
 
 from preprocessing.faces.mtcnn_pyramid import Floats
 
-BATCH = 32  # images that a network sees at once; more leave the processor's cache
+BATCH = 8  # images that a network sees at once; more take memory and no less time
 WEIGHTS = Path(__file__).parent / "weights"
 
 

@@ -1,14 +1,13 @@
 """From a decoded frame to the picture that a player shows: upright, unsquashed, in 8-bit sRGB."""
 
-from collections.abc import Mapping
 from fractions import Fraction
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from av.error import FFmpegError
-from av.sidedata.sidedata import Type
+from av.sidedata.sidedata import SideDataContainer, Type
 from numpy.typing import NDArray
 
 from preprocessing.types import Image
@@ -61,7 +60,8 @@ def shown(frame: "av.VideoFrame", aspect: Fraction | None) -> Image | None:
 def _matrix(frame: "av.VideoFrame") -> tuple[int, int, int, int]:
     """Return the display matrix (a, b, c, d): x' = a x + c y, y' = b x + d y."""
     try:
-        given: Mapping[Any, Any] = frame.side_data
+        # `frame.side_data` is kept and holds the frame: only the garbage collector would free both.
+        given = SideDataContainer(frame)  # type: ignore[call-arg]
         data = np.frombuffer(bytes(given[Type.DISPLAYMATRIX]), np.int32)
     except (KeyError, ValueError):  # none, or beside data of a kind that PyAV does not know
         return 1, 0, 0, 1

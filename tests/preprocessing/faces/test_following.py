@@ -1,4 +1,5 @@
-from collections.abc import Iterable, Sequence
+import weakref
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +78,25 @@ def shots(count: int, *, spacing_s: float = 0.1, cuts: Iterable[int] = ()) -> li
     return [
         Shot(n, Frame(n, n * spacing_s, image), n in set(cuts)) for n, image in enumerate(images)
     ]
+
+
+def test_frames_are_let_go_once_their_faces_are_found() -> None:
+    images: list[weakref.ref[Image]] = []
+    alive: list[int] = []
+
+    def read() -> Iterator[Shot]:
+        for shot in shots(21):
+            alive.append(sum(image() is not None for image in images))
+            image = shot.frame.image.copy()
+            images.append(weakref.ref(image))
+            frame = Frame(shot.number, shot.frame.time_s, image)
+            del image
+            yield Shot(shot.number, frame)
+            del frame
+
+    for _ in follow(read(), Told([1] * 21), 0.9):
+        pass
+    assert max(alive) <= following.EVERY + 1  # this search's, and the last one
 
 
 def test_most_frames_are_followed() -> None:

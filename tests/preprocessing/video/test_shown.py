@@ -1,3 +1,4 @@
+import gc
 from fractions import Fraction
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from preprocessing.types import Image
 from preprocessing.video import index_frames, read_frames
 from preprocessing.video.shown import HLG, PQ, _to_pq, shown_size, upright
+from tests.conftest import VideoMaker, numbered
 
 PICTURE = np.array([[[1], [2], [3]], [[4], [5], [6]]], np.uint8).repeat(3, axis=2)
 
@@ -78,3 +80,18 @@ def test_hlg_white_of_paper_is_as_bright_as_that_of_pq(tmp_path: Path) -> None:
     assert abs(float(hlg.mean()) - float(pq.mean())) < 4
     assert 215 < pq.mean() < 250  # rolled off to leave room for lights
     assert (PQ, HLG) == (16, 18)
+
+
+def test_frames_are_let_go_without_the_garbage_collector(
+    tmp_path: Path, make_video: VideoMaker
+) -> None:
+    video = make_video(tmp_path / "many.mp4", numbered(30))
+    gc.collect()
+    gc.disable()
+    try:
+        read = len(list(read_frames(video, index_frames(video), range(30))))
+        held = sum(isinstance(each, av.VideoFrame) for each in gc.get_objects())
+    finally:
+        gc.enable()
+    assert read == 30
+    assert held == 0
