@@ -122,8 +122,8 @@ def timelines(
         scene = np.searchsorted(edges, times, side="right")
         widths = np.maximum(WIDTH_S, (before + after) / 2)
         smoothed = np.empty_like(logits)
-        for part in np.unique(np.stack([present, scene]), axis=1).T:
-            inside = (present == part[0]) & (scene == part[1])
+        for stay, shot in set(zip(present.tolist(), scene.tolist(), strict=True)):
+            inside = (present == stay) & (scene == shot)
             smoothed[inside] = smooth(times[inside], logits[inside], widths[inside])
         starts, ends = _stretches(times, present, before, after)
         starts = np.maximum(starts, edges[scene - 1]).clip(0, last)
@@ -153,11 +153,9 @@ def smooth(times_s: Floats, values: Floats, width_s: float | Floats) -> Floats:
 
 def _looked(times_s: Sequence[float], looked_s: Sequence[float]) -> Floats:
     """Return the times of the frames looked at, increasing; those of faces are among them."""
-    distinct = np.unique(np.asarray(times_s, dtype=np.float64))
-    if len(looked_s):
-        return np.union1d(distinct, np.asarray(looked_s, dtype=np.float64))
+    distinct = np.array(sorted({*times_s, *looked_s}), dtype=np.float64)
     gaps = np.diff(distinct)
-    if not gaps.size:
+    if len(looked_s) or not gaps.size:
         return distinct
     between = [
         np.linspace(a, b, max(1, round(gap / float(np.median(gaps)))), endpoint=False)

@@ -10,6 +10,7 @@ track would.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from statistics import median
 
 import cv2
 import numpy as np
@@ -60,11 +61,10 @@ def is_still(faces: Sequence[SeenFace]) -> bool:
         return False
     if faces[-1].detection.time_s - faces[0].detection.time_s < STILL_S:
         return False
-    some = np.unique(np.linspace(0, len(faces) - 1, min(len(faces), MOST_LOOKS)).astype(int))
+    some = np.linspace(0, len(faces) - 1, min(len(faces), MOST_LOOKS)).astype(int)
     looks = np.stack([faces[i].look for i in some])
     likeness = np.einsum("id,jd->ij", looks, looks)  # without threads, which outlive signals
-    alike = likeness[np.triu_indices(len(looks), 1)]
-    return float(np.median(alike)) >= STILL
+    return bool(median(likeness[np.triu_indices(len(looks), 1)].tolist()) >= STILL)
 
 
 @dataclass

@@ -153,7 +153,7 @@ def index_frames(path: Path, limits: Limits = DEFAULT) -> FrameIndex:
                 f"{path.name} lasts {times[-1]:.6g} s by its time stamps, over the limit of "
                 f"{limits.duration_s:g} s. If that is right, raise --max-duration."
             )
-        step = _step(times)
+        step = spacing(times)
         duration = float(times[-1]) + step
         info = VideoInfo(
             width=stream.width,
@@ -241,12 +241,14 @@ def _timeline(
         orders.append(numbers if counted else numbers[order])
         origins.append(float(inside[order[0]]) - end)
         times.append(inside[order] - origins[-1])
-        end = float(times[-1][-1]) + (_step(times[-1]) or _step(times[0]))
+        end = float(times[-1][-1]) + (spacing(times[-1]) or spacing(times[0]))
     return np.concatenate(orders), np.concatenate(times), tuple(origins)
 
 
-def _step(times: NDArray[np.float64]) -> float:
-    return float(np.median(np.diff(times))) if len(times) > 1 else 0.0
+def spacing(values: NDArray[np.number]) -> float:
+    """Return the median step of increasing values (N,), 0 of one."""
+    steps = np.sort(np.diff(values))  # `np.median` and `np.unique` import `np.ma`, 0.08 CPU s
+    return float(steps[(len(steps) - 1) // 2 : len(steps) // 2 + 1].mean()) if len(steps) else 0.0
 
 
 def evenly_spaced(
@@ -274,7 +276,7 @@ def evenly_spaced(
     times = np.asarray(times_s[low:high], dtype=np.float64)
     if len(times) <= count:
         return list(range(low, high))
-    step = float(np.median(np.diff(times)))
+    step = spacing(times)
     first, last = float(times[0]), float(times[-1]) + step
     targets = first + (np.arange(count) + 0.5) * (last - first) / count - step / 2
     chosen: list[int] = []

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from preprocessing.limits import DEFAULT, Limits
 from preprocessing.people.appearance import SCENE_CUT, is_cut, scene_of
 from preprocessing.types import FrameIndex
-from preprocessing.video.index import evenly_spaced
+from preprocessing.video.index import evenly_spaced, spacing
 from preprocessing.video.read import read_frames
 
 MOST_KEYS = 256  # key frames that are looked at for scenes; those whose sizes tell most
@@ -98,9 +98,9 @@ def schedule(
     starts, looks = find_shots(path, index, low, high, limits, device)
     edges = np.array([low, *starts, high])
     chosen = np.array(even)
-    far = float(np.median(np.diff(times[chosen]))) >= SPARSE_S and len(keys) > 0
+    far = spacing(times[chosen]) >= SPARSE_S and len(keys) > 0
     if far:
-        chosen = np.unique(_at_keys(times, keys, chosen, edges))
+        chosen = np.array(sorted(set(_at_keys(times, keys, chosen, edges).tolist())))
     have = np.histogram(chosen, edges)[0]
     lengths = np.diff(edges)
     left = EXTRA * count
@@ -114,7 +114,7 @@ def schedule(
     for shot in np.flatnonzero(have > np.histogram(chosen, edges)[0]):
         span = int(edges[shot]), int(edges[shot + 1])
         more += _beside(times, chosen, *span, int(have[shot]), keys if far else None)
-    positions = np.union1d(chosen, more).astype(int).tolist()
+    positions = sorted({*chosen.tolist(), *more})
     return Schedule(
         positions,
         times[starts].tolist(),
@@ -155,7 +155,7 @@ def find_shots(
                 starts.append(place)
         before = (place, scene)
         looks[frame.index] = scene
-    return [low + int(place) for place in np.union1d(starts, spikes) if place > 0], looks
+    return [low + place for place in sorted({*starts, *spikes.tolist()}) if place > 0], looks
 
 
 def _known(
@@ -195,7 +195,7 @@ def _telling(keys: NDArray[np.int64], sizes: NDArray[np.float64], most: int) -> 
         return keys
     change = np.abs(np.diff(np.log(sizes[keys] + 1), prepend=0.0))
     gaps = np.diff(keys).astype(np.float64)
-    change[1:] += np.log(np.maximum(np.median(gaps) / gaps, 1.0))
+    change[1:] += np.log(np.maximum(spacing(keys) / gaps, 1.0))
     change = np.maximum(change, np.append(change[1:], 0.0))  # and those before such a one
     change[0] = np.inf
     best = np.argsort(-change, kind="stable")[:most]
@@ -243,5 +243,5 @@ def _at_keys(
     nearer = times[chosen] - times[keys[before]] <= times[keys[after]] - times[chosen]
     nearest = keys[np.where(nearer, before, after)]
     same = np.searchsorted(edges, nearest, "right") == np.searchsorted(edges, chosen, "right")
-    close = np.abs(times[nearest] - times[chosen]) <= NEAR * np.median(np.diff(times[chosen]))
+    close = np.abs(times[nearest] - times[chosen]) <= NEAR * spacing(times[chosen])
     return np.where(same & close, nearest, chosen)
