@@ -34,6 +34,8 @@ QUICK = {
     "fsfm_vit_small": "fsfm_vit_s16",
 }
 SLOW = {
+    "caddm_efficientnet_b3": "caddm_efficientnet_b3",
+    "caddm_efficientnet_b4": "caddm_efficientnet_b4",
     "deepfakebench_clip_b16": "deepfakebench_clip_b16",
     "deepguard_ms_eff_vit_b5": "deepguard_ms_eff_vit_b5",
     "effort": "effort",
