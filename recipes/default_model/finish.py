@@ -68,14 +68,20 @@ def main() -> None:
     parser.add_argument("checkpoints", type=Path, nargs="+", help="of one run; they are averaged")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--image-size", type=int, default=224)
+    parser.add_argument("--like", help="checkpoint that the run went on from, as --start-from")
     given = parser.parse_args()
     import torch
 
     from deepfake.checkpoints.settings import KEY
+    from recipes.default_model.join import member
 
     contents = [torch.load(p, map_location="cpu", weights_only=True) for p in given.checkpoints]
+    about = settings(given.image_size)
+    if given.like is not None:
+        former = member(given.like)[1]
+        about |= {"network": former.network, "preprocess": asdict(former.preprocess)}
     given.out.parent.mkdir(parents=True, exist_ok=True)
-    torch.save({KEY: settings(given.image_size), "state_dict": averaged(contents)}, given.out)
+    torch.save({KEY: about, "state_dict": averaged(contents)}, given.out)
 
 
 if __name__ == "__main__":

@@ -188,6 +188,23 @@ def test_it_trains_goes_on_and_loads(material: Path, monkeypatch: pytest.MonkeyP
     assert checkpoint.preprocess.inside == "always"
 
 
+def test_a_run_that_went_on_from_a_network_is_finished_as_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    like = f"{DEFAULT_WEIGHTS}:0"
+    network, former = member(like)
+    state = {f"network.{name}": value for name, value in network.state_dict().items()}
+    torch.save({"state_dict": state}, tmp_path / "last.ckpt")
+    out = tmp_path / "first.ckpt"
+    given = ["finish", str(tmp_path / "last.ckpt"), "--image-size", "192", "--like", like]
+    monkeypatch.setattr("sys.argv", [*given, "--out", str(out)])
+    finish.main()
+    again, settings = load_network(out)
+    assert settings.preprocess == former.preprocess
+    faces = torch.rand(2, 3, 192, 192)
+    torch.testing.assert_close(again.eval()(faces), network.eval()(faces))
+
+
 def test_a_store_gives_back_what_it_was_given(material: Path) -> None:
     store = FaceStore(material / "store" / "photographs")
     np.testing.assert_array_equal(store.image(3), drawn(3))
