@@ -38,15 +38,17 @@ def recompress_video(clip: Sequence[Image], *, crf: int) -> list[Image]:
         crf: Constant rate factor of x264, 0 (lossless) to 51 (worst).
     """
     lead = [np.roll(clip[0], 1, axis=1)] if len(clip) == 1 else []
-    return h264([*lead, *clip], crf=crf, preset="veryfast", tune="zerolatency")[len(lead) :]
+    options = {"preset": "veryfast", "tune": "zerolatency"}
+    return h264([*lead, *clip], crf=crf, skip=len(lead), **options)
 
 
-def h264(frames: Sequence[Image], *, crf: int, **options: str) -> list[Image]:
+def h264(frames: Sequence[Image], *, crf: int, skip: int = 0, **options: str) -> list[Image]:
     """Return frames (H, W, 3) of one size after libx264, 4:2:0.
 
     Args:
         frames: RGB.
         crf: Constant rate factor.
+        skip: So many of the first do not come back.
         options: Others of the encoder, such as its preset.
 
     Raises:
@@ -71,7 +73,7 @@ def h264(frames: Sequence[Image], *, crf: int, **options: str) -> list[Image]:
     decoded += decoder.decode(None)
     if len(decoded) != len(frames):
         raise VideoError(f"H.264 gave {len(decoded)} of {len(frames)} frames back")
-    images = [frame.to_ndarray(format="rgb24")[:height, :width] for frame in decoded]
+    images = [frame.to_ndarray(format="rgb24")[:height, :width] for frame in decoded[skip:]]
     return [np.asarray(image, dtype=np.uint8) for image in images]
 
 

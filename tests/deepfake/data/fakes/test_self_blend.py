@@ -164,3 +164,23 @@ def test_profile_gives_a_hull_of_some_width() -> None:
         outline = hull_points(profile, hull)
         assert np.isfinite(outline).all()
         assert np.ptp(outline[:, 0]) > 10
+
+
+def test_a_blend_is_the_weighted_mean_to_a_level_and_the_target_outside() -> None:
+    rng = np.random.default_rng(0)
+    inserted, target = rng.integers(0, 256, (2, 40, 30, 3), dtype=np.uint8)
+    mask = np.clip(rng.uniform(-0.5, 1.5, (40, 30)), 0, 1).astype(np.float32)
+    fake = blend(inserted, target, mask).fake
+    mean = target + mask[..., None].astype(np.float64) * (inserted.astype(np.float64) - target)
+    assert np.abs(fake - mean).max() < 0.51
+    assert (fake[mask == 0] == target[mask == 0]).all()
+
+
+def test_true_pixels_leave_out_what_fills_a_crop_up() -> None:
+    image = np.zeros((50, 100, 3), np.uint8)
+    image[10:, :80, 2] = 1  # filled up above and on the right
+    inside = true_pixels(image)
+    expected = np.zeros((50, 100), np.float32)
+    expected[12:, :76] = 1
+    np.testing.assert_array_equal(inside, expected)
+    assert not true_pixels(np.zeros_like(image)).any()
