@@ -18,7 +18,7 @@ from pathlib import Path
 from benchmarks.measure import Row, default_clips, write
 
 NAMES = (
-    *("detect", "preprocess", "predict", "floor", "long"),
+    *("detect", "preprocess", "predict", "floor", "long", "many"),
     *("infer", "train", "load", "self_blending", "evaluate"),
 )
 
