@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from deepfake.aggregation import logit
+from deepfake.aggregation import by_name, logit, person_scores
 from deepfake.calibration import Calibration, CalibrationError
 from deepfake.checkpoints.export import write
 from deepfake.checkpoints.gauge import Gauge
@@ -56,11 +56,9 @@ def calibrate(
     with tempfile.TemporaryDirectory(prefix="deepfake-") as folder:
         scores = evaluate(found, [data], out=Path(folder), split=split)
     videos = [video for video in scores.videos if video.label is not None and video.faces]
+    settings = replace(settings, aggregation=rule or settings.aggregation)
     gauge = Gauge.fit(list(features_of(network, settings, data, videos).values()))
-    kept = kept_scores(videos)
-    settings = replace(
-        settings, aggregation=rule or settings.aggregation, validation=kept, gauge=gauge
-    )
+    settings = replace(settings, validation=kept_scores(videos), gauge=gauge)
     fitted = settings.fit(false_alarms=false_alarms, target_error=target_error)
     if not fitted.fitted:
         labels = [video.label for video in videos]
@@ -86,12 +84,13 @@ def kept_scores(videos: Sequence[ScoredVideo]) -> ValidationScores:
 def features_of(
     network: "nn.Module", settings: Settings, data: Path, videos: Sequence[ScoredVideo]
 ) -> dict[str, Features]:
-    """Return the mean features (D,) of the person who scores highest in each video, by its key.
+    """Return the mean features (D,) of who scores highest by the rule in each video, by its key.
 
     Empty for networks that are not ours, or that take several faces at once.
     """
-    scorer = TorchScorer(network)
-    wanted = {(video.video, _worst(video)) for video in videos}
+    scorer, rule = TorchScorer(network), by_name(settings.aggregation)
+    people = {video.video: person_scores(video.faces, rule) for video in videos}
+    wanted = {(video, max(them, key=lambda p: p.score).track) for video, them in people.items()}
     crops = [crop for crop in read_manifest(data) if (crop.video, crop.track) in wanted]
     crops.sort(key=lambda crop: (crop.video, crop.track, crop.frame))
     read = image_reader(data, [crop.path for crop in crops])
@@ -103,10 +102,3 @@ def features_of(
             return {}
         found[track[0].video] = row.mean(axis=0)
     return found
-
-
-def _worst(video: ScoredVideo) -> int:
-    """Return the track whose mean logit is highest."""
-    logits = logit([face.score for face in video.faces])
-    tracks = np.array([face.track for face in video.faces])
-    return int(max(np.unique(tracks), key=lambda track: float(logits[tracks == track].mean())))
