@@ -265,6 +265,7 @@ def test_callbacks_and_loggers_are_added_to_the_runs_own(given: Arguments, tmp_p
     assert not torch.equal(raw[name], kept[name])
 
 
+@pytest.mark.slow
 def test_lightning_finds_rate_and_batch_size(given: Arguments) -> None:
     finders = (
         '[{"class_path": "pytorch_lightning.callbacks.LearningRateFinder", '

@@ -51,6 +51,7 @@ def evaluated(run: Path, faces: Path, *more: str) -> Scores:
     return read_scores(out / "scores.parquet")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", NETWORKS)
 def test_a_network_of_clips_goes_all_the_way(
     network: str, faces: Path, samples: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
