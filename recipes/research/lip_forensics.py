@@ -89,6 +89,7 @@ class _Mix(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         skip = self.skip(x)
         for branches in self.rounds:
+            assert isinstance(branches, nn.ModuleList)
             x = torch.cat([branch(x) for branch in branches], dim=1)
         out: Tensor = self.end(x + skip)
         return out
