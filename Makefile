@@ -35,7 +35,8 @@ fast: .venv/dev
 	@touch $@
 
 # The model that ships: both of its networks are trained on, from material that a clone does not hold, where it lies beside
-# the checkout; SEED=1 for another seed. Goes on where it was.
+# the checkout; SEED=1 for another seed. Goes on where it was. To make the model that ships again, begin with the weights
+# of commit c9d0c4b (docs/results.md).
 RECIPE = $(BIN)/python -m recipes.default_model
 TRAINED = --image-size 192 --map-weight 0 --rate 3e-4
 default-model: .venv/run
