@@ -15,7 +15,7 @@ test: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n $(JOBS) --durations=25 --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --durations=25 $(PYTEST_ARGS)
 
 # The tests of single functions and small folders. What trains for long, runs commands, throws broken
 # files or needs data that a clone does not have is left to `make test`.
