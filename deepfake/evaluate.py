@@ -7,6 +7,7 @@ from somebody's predictions in a CSV.
 import argparse
 import json
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -54,6 +55,8 @@ def parser() -> argparse.ArgumentParser:
     add("--robustness", action="store_true",
         help="damage the videos, too; needs them where preprocess found them")  # fmt: skip
     add("--device", default="cpu", help="such as cuda (default: cpu)")
+    add("--workers", type=int, default=os.cpu_count() or 1,
+        help="processes that score many crops on the CPU (default: all cores)")  # fmt: skip
     _add_output(parser)
     return parser
 
@@ -100,9 +103,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     from deepfake.evaluation.run import SCORES, evaluate
 
-    asked = {
-        name: getattr(arguments, name) for name in ("split", "protocol", "robustness", "device")
-    }
+    names = ("split", "protocol", "robustness", "device", "workers")
+    asked = {name: getattr(arguments, name) for name in names}
     folders = arguments.data or [Path("data/faces")]
     scores = evaluate(arguments.checkpoint, folders, out=out, **asked)
     status = _report([out / SCORES], out, arguments)

@@ -70,11 +70,14 @@ class TorchScorer:
 
     def score(self, faces: Faces) -> Scores:
         """Return P(fake) (B,)."""
+        return sigmoid(self.logits(faces))
+
+    def logits(self, faces: Faces) -> NDArray[np.float32]:
+        """Return the logits of fake (B,)."""
         import torch
 
         with torch.inference_mode():
-            batch = self._batch(faces)
-            return sigmoid(self._run(batch).float().cpu().numpy())
+            return np.asarray(self._run(self._batch(faces)).float().cpu().numpy())
 
     def _batch(self, faces: Faces) -> "Tensor":
         import torch

@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,6 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from deepfake.evaluation.scores import Looks
 from preprocessing.crops.manifest import MANIFEST
 
 logger = logging.getLogger(__name__)
@@ -55,12 +54,11 @@ class ScoreCache:
     def _places(self, crops: pa.Table) -> pa.ChunkedArray:
         return pc.index_in(crops["path"], value_set=self.known["path"].combine_chunks())
 
-    def add(self, found: Mapping[str, Looks]) -> None:
-        """Keep looks by the path of the crop, where the folder can be written."""
+    def add(self, found: Sequence[pa.Table]) -> None:
+        """Keep what is found of some crops, see `SCHEMA`, where the folder can be written."""
         if not found:
             return
-        columns = [list(found), *np.array(list(found.values()), dtype=np.float64).T]
-        new = pa.table([pa.array(column) for column in columns], schema=SCHEMA)
+        new = pa.concat_tables(found).sort_by("path").combine_chunks()
         old = self.known.filter(pc.is_null(pc.index_in(self.known["path"], value_set=new["path"])))
         self.known = pa.concat_tables([old, new])
         part = self.path.with_suffix(".part")

@@ -8,6 +8,7 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,24 +29,10 @@ from deepfake.data.splits.leaks import sample_rows
 from deepfake.errors import DeepfakeError, VideoError
 from deepfake.evaluation.cache import ScoreCache
 from deepfake.evaluation.embedding import EMBEDDING, embed
-from deepfake.evaluation.faces import (
-    Folder,
-    check_options,
-    group_names,
-    image_reader,
-    of_protocol,
-    read_folders,
-    score_crops,
-)
+from deepfake.evaluation.faces import Folder, check_options, group_names, of_protocol, read_folders
 from deepfake.evaluation.robustness import score_damaged
-from deepfake.evaluation.scores import (
-    Judge,
-    Looks,
-    Scores,
-    read_scores,
-    score_table,
-    write_scores,
-)
+from deepfake.evaluation.scores import Judge, Scores, read_scores, score_table, write_scores
+from deepfake.evaluation.workers import score_folder
 from preprocessing.crops.manifest import read_table, rows_of
 from preprocessing.types import FaceCrop, Split
 
@@ -65,6 +52,7 @@ def evaluate(
     protocol: str | None = None,
     robustness: bool = False,
     device: str = "cpu",
+    workers: int = 1,
 ) -> Scores:
     """Score every face of folders made by preprocess, write `scores.parquet` and read it.
 
@@ -78,6 +66,7 @@ def evaluate(
         protocol: Only the videos of this list, see `deepfake.data.protocols`.
         robustness: Damage the videos, too.
         device: Such as "cuda".
+        workers: Processes that score many crops on the CPU.
 
     Raises:
         DeepfakeError: A checkpoint or folder cannot be read, or nothing is left to score.
@@ -97,7 +86,7 @@ def evaluate(
         judges[name] = Judge(fitted, one.aggregation, one.sha256)
         chosen = _of_split(measured, split, name, one)
         groups = group_names(crop for folder in chosen for crop in folder.firsts())
-        tables += _score(name, one, chosen, groups)
+        tables += _score(name, one, chosen, groups, workers)
         if robustness:
             damaged, failed = _damage(name, one, chosen, groups)
             tables += damaged
@@ -189,8 +178,9 @@ def _load(paths: Sequence[Path | None], device: str) -> dict[str, Checkpoint]:
 
 
 def _score(
-    name: str, checkpoint: Checkpoint, folders: Sequence[Folder], groups: Mapping[str, str]
-) -> Iterator[pa.Table]:
+    name: str, checkpoint: Checkpoint, folders: Sequence[Folder], groups: Mapping[str, str],
+    workers: int,
+) -> Iterator[pa.Table]:  # fmt: skip
     """Yield the rows of each folder, those of videos without a face first."""
     with progress_bar() as bar:
         total = sum(len(crops) for _, crops, _ in folders)
@@ -200,12 +190,14 @@ def _score(
             cache = ScoreCache(folder, f"{checkpoint.sha256} {checkpoint.recipe} {__version__}")
             unknown = cache.unknown(crops)
             bar.advance(task, len(crops) - len(unknown))
-            found: dict[str, Looks] = {}
-            read = image_reader(folder, unknown["path"].to_pylist())
-            for crop, looks in score_crops(checkpoint, rows_of(unknown), read):
-                found[crop.path] = looks
-                bar.advance(task)
-            cache.add(found)
+            found: list[pa.Table] = []
+            try:
+                with closing(score_folder(checkpoint, folder, unknown, workers)) as parts:
+                    for part in parts:
+                        found.append(part)
+                        bar.advance(task, len(part))
+            finally:  # so that an end before the end loses nothing
+                cache.add(found)
             yield score_table(empty, None, checkpoint=name, groups=groups)
             yield score_table(crops, cache.looks(crops), checkpoint=name, groups=groups)
 

@@ -31,10 +31,6 @@ class EfficientNetAutoAttB4(EfficientNet):
         super().__init__("efficientnet-b4", padding=padding, dropout=dropout, pretrained=pretrained)
         self.attention = nn.Conv2d(56, 1, kernel_size=1)
 
-    def attention_map(self, faces: Tensor) -> Tensor:
-        """Return weights (B, S / 8, S / 8) in (0, 1) for faces (B, 3, S, S)."""
-        return self._weights(self.blocks(self.stem(faces), 0, self.BLOCKS)).squeeze(1)
-
     def forward_map(self, faces: Tensor) -> Tensor:
         """Return the map (B, C, S / 32, S / 32) of the last block for faces (B, 3, S, S)."""
         x = self.blocks(self.stem(faces), 0, self.BLOCKS)

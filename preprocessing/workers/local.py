@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -62,7 +62,7 @@ def run_local(
     memory_bytes: int | None = MEMORY_BYTES,
     meanwhile: Callable[[], None] | None = None,
     sandbox: bool = False,
-) -> Iterator[Outcome[Task, Result]]:
+) -> Generator[Outcome[Task, Result], None, None]:
     """Run `function` on every task in worker processes; yield outcomes as they come.
 
     Args:

@@ -2,8 +2,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
-from deepfake.evaluation.cache import ScoreCache
+from deepfake.evaluation.cache import SCHEMA, ScoreCache
 from deepfake.evaluation.summary import Estimate, Result
 from deepfake.report.evaluation_tables import cross_table
 from preprocessing.crops.manifest import read_table, write_manifest
@@ -16,17 +17,23 @@ def crop(video: str, frame: int) -> FaceCrop:
     return FaceCrop(f"{video}/{frame}.png", video, 0, frame, 0.0, box, 1.0, points, box)
 
 
+def found(**scores: float) -> pa.Table:
+    paths = [f"{name[0]}/{name[1]}.png" for name in scores]
+    one, two = [1.0] * len(paths), [2.0] * len(paths)
+    return pa.table([paths, list(scores.values()), one, two], schema=SCHEMA)
+
+
 def test_scores_are_known_again_for_the_same_judge_and_crops(tmp_path: Path) -> None:
     rows = [crop("a", 0), crop("a", 1), crop("b", 0)]
     write_manifest(tmp_path, rows)
     crops = read_table(tmp_path)
     cache = ScoreCache(tmp_path, "judge")
     assert cache.unknown(crops) == crops
-    cache.add({"a/0.png": (0.5, 1.0, 2.0), "b/0.png": (0.1, 1.0, 2.0)})
+    cache.add([found(b0=0.1), found(a0=0.5)])
     again = ScoreCache(tmp_path, "judge")
     assert again.looks(crops.slice(0, 1)).tolist() == [[0.5, 1.0, 2.0]]
     assert again.unknown(crops)["path"].to_pylist() == ["a/0.png", "a/1.png"]  # whole videos
-    again.add({"a/0.png": (0.7, 1.0, 2.0), "a/1.png": (0.6, 3.0, 4.0)})
+    again.add([found(a0=0.7, a1=0.6)])
     again = ScoreCache(tmp_path, "judge")
     assert again.looks(crops)[:, 0].tolist() == [0.7, 0.6, 0.1]
     assert not len(again.unknown(crops))

