@@ -12,7 +12,7 @@ All of it is fitted on validation videos and travels inside the checkpoint.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import pairwise
 from typing import Any, Literal
@@ -183,8 +183,8 @@ class Calibration:
 
 
 def fit(
-    labels: Sequence[int],
-    scores: Sequence[float],
+    labels: ArrayLike,
+    scores: ArrayLike,
     *,
     method: Method = "temperature",
     false_alarms: float = 0.05,

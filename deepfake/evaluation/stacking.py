@@ -65,8 +65,8 @@ class Stack:
         known = [i for i, m in enumerate(self.members) if scores.get(m) is not None]
         if not known:
             return None
-        logits = _logits([scores[self.members[i]] for i in known])
-        return float(_stacked(logits, self.weights[_key(known)]))
+        *weights, bias = self.weights[_key(known)]
+        return float(sigmoid(_logits([scores[self.members[i]] for i in known]) @ weights + bias))
 
     def decide(self, scores: Mapping[str, float | None]) -> tuple[VerdictLabel, bool]:
         """Return what is said of a clip, and whether nothing is said since methods differ.
@@ -78,8 +78,8 @@ class Stack:
         if p is None:
             return "undecided", False
         known = [scores[m] for m in self.members if scores.get(m) is not None]
-        label, careful = self.calibration.verdict(p), _careful(self.calibration, p, known)
-        return careful, careful != label
+        careful = _careful(self.calibration, p, known)
+        return careful, careful != self.calibration.verdict(p)
 
     def check(self, given: Collection[str]) -> None:
         """See that all members are there.
@@ -150,7 +150,7 @@ def fit_stack(
         labels: 0 real, 1 fake (N,).
         scores: Calibrated P(fake) of each member, by its SHA-256; None where it has no answer.
         groups: Videos that share a person or a source have the same one.
-        verdicts: Calibration of each member, for its rates.
+        verdicts: Calibration of each member; the limits allow what the strictest allows.
 
     Raises:
         DeepfakeError: A class is missing, or fewer than two members differ.
@@ -175,9 +175,14 @@ def fit_stack(
         for row in np.flatnonzero(out):
             known = np.flatnonzero(np.isfinite(table[row]))
             if known.size:
-                held[row] = _stacked(table[row, known], part[_key(known.tolist())])
+                *slopes, bias = part[_key(known.tolist())]
+                held[row] = sigmoid(table[row, known] @ slopes + bias)
     seen = np.isfinite(held)
-    limits = calibration.fit(y[seen].tolist(), held[seen].tolist(), method="none")
+    alarms = min(verdicts[m].false_alarms for m in members)
+    errors = min(verdicts[m].target_error for m in members)
+    limits = calibration.fit(
+        y[seen], held[seen], method="none", false_alarms=alarms, target_error=errors
+    )
     said = [
         _careful(limits, p, [scores[m][row] for m in members if scores[m][row] is not None])
         if np.isfinite(p)
@@ -199,9 +204,9 @@ def widened(p: float, scores: Sequence[float | None]) -> tuple[float, float]:
 
 
 def _careful(limits: Calibration, p: float, scores: Sequence[float | None]) -> VerdictLabel:
-    """Return what a probability says that clears the limits by what the scores spread."""
-    lower, upper = widened(p, scores)
-    return limits.verdict(lower if limits.verdict(p) == "fake" else upper)
+    """Return what a probability says, where all that the scores' spread allows says the same."""
+    lower, upper = (limits.verdict(end) for end in widened(p, scores))
+    return lower if lower == upper else "undecided"
 
 
 def _rates(y: NDArray[np.int64], said: Sequence[VerdictLabel | None]) -> Rates:
@@ -251,11 +256,6 @@ def _fit(table: Floats, y: NDArray[np.int64], key: str) -> tuple[float, ...]:
     bounds = [(0.0, None)] * len(columns) + [(None, None)]
     found = minimize(loss, start, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-12})
     return tuple(float(v) for v in found.x)
-
-
-def _stacked(logits: Floats, weights: Sequence[float]) -> Floats:
-    """Return P(fake) () from logits (M,)."""
-    return sigmoid(logits @ np.array(weights[:-1]) + weights[-1])
 
 
 def _folds(groups: Sequence[str]) -> NDArray[np.int64]:

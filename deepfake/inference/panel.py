@@ -114,7 +114,7 @@ class Panel:
     def _decide(
         self, scores: Mapping[str, float | None], verdicts: Sequence[Verdict]
     ) -> tuple[VerdictLabel, str]:
-        held = [v for v in verdicts if v.score is not None and self._held_back(v)]
+        held = [v for v in verdicts if self._held_back(v)]
         if held:
             return "undecided", held[0].reason
         if all(score is None for score in scores.values()):
@@ -133,12 +133,10 @@ class Panel:
 
     def _held_back(self, verdict: Verdict) -> bool:
         """Tell whether a member had a score that decides, and a reason not to."""
-        score = verdict.score
-        high, low = verdict.fake_from, verdict.real_below
-        decides = score is not None and (
-            (high is not None and score >= high) or (low is not None and score < low)
-        )
-        return decides and verdict.label == "undecided"
+        if verdict.score is None or verdict.label != "undecided":
+            return False
+        limits = Calibration(low=verdict.real_below, high=verdict.fake_from)
+        return limits.verdict(verdict.score) != "undecided"
 
     def _people(self, verdicts: Sequence[Verdict]) -> tuple[TrackScore, ...]:
         found = []

@@ -88,6 +88,24 @@ def test_disagreement_widens_undecided() -> None:
     assert stack.decide({"swap": against, "motion": 0.1}) == ("undecided", True)
 
 
+@pytest.mark.parametrize("swap", np.linspace(0.01, 0.99, 50).tolist())
+def test_disagreement_never_decides(swap: float) -> None:
+    limits = Calibration(low=0.4, high=0.6, reals=1, fakes=1)
+    stack = Stack(("swap", "motion"), {"0,1": (0.5, 0.5, 0.0)}, limits, {})
+    scores = {"swap": swap, "motion": 0.05}
+    said = limits.verdict(_p(stack, swap, 0.05))
+    assert stack.decide(scores)[0] in (said, "undecided")
+
+
+def test_the_limits_allow_what_the_members_were_fitted_for() -> None:
+    lax = Calibration(false_alarms=0.1, target_error=0.2)
+    strict = fit_stack(LABELS, BOTH, GROUPS, {"swap": PLAIN, "motion": lax})[0]
+    assert strict.calibration == fitted(BOTH).calibration
+    wide = fit_stack(LABELS, BOTH, GROUPS, dict.fromkeys(BOTH, lax))[0]
+    assert (wide.calibration.false_alarms, wide.calibration.target_error) == (0.1, 0.2)
+    assert wide.rates[""].undecided < strict.rates[""].undecided
+
+
 def _p(stack: Stack, swap: float, motion: float) -> float:
     p = stack.probability({"swap": swap, "motion": motion})
     assert p is not None
