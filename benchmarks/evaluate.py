@@ -18,6 +18,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -35,8 +36,8 @@ MANY = 1_000_000
 PER_VIDEO = 20
 TURNS = 2
 CLASS = "deepfake.models.efficient_vit.EfficientViT"
-SIZES = {"backbone": "tf_efficientnet_lite0", "stage": -1, "patch_size": 1, "dim": 192, "depth": 2,
-         "heads": 3, "mlp_dim": 384}  # fmt: skip
+SIZES: dict[str, Any] = {"backbone": "tf_efficientnet_lite0", "stage": -1, "patch_size": 1,
+                         "dim": 192, "depth": 2, "heads": 3, "mlp_dim": 384}  # fmt: skip
 
 
 def run(clips: Sequence[Path]) -> list[Row]:  # noqa: ARG001
