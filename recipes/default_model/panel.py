@@ -64,7 +64,7 @@ def seen(checkpoint: Path, data: Path) -> Iterator[Seen]:
         faces = torch.from_numpy(np.stack([settings.recipe.prepare(read(c)) for c in own]))
         scores, features = [], []
         for number, one in enumerate(network.networks):
-            found = [one.forward_features(network.faces(f, number)) for f in faces.split(16)]  # type: ignore[operator]
+            found = [one.forward_features(network.faces(f, number)) for f in torch.split(faces, 16)]  # type: ignore[operator]
             rows = torch.cat(found)
             logits = sigmoid(one.forward_head(rows).numpy())  # type: ignore[operator]
             judged = [

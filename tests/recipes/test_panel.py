@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from preprocessing.types import Label
 from recipes.default_model.panel import Seen, left_out
 from recipes.default_model.unlike import rates, table
 
@@ -14,7 +15,8 @@ def videos() -> list[Seen]:
         scores = rng.normal(4 * (number % 2) - 2, 0.5, size=2)
         p = 1 / (1 + np.exp(-scores))
         features = (rng.normal(size=8).astype(np.float32), rng.normal(size=6).astype(np.float32))
-        label, name = (1 if number % 2 else 0), "ab"[number % 4 // 2]
+        label: Label = 1 if number % 2 else 0
+        name = "ab"[number % 4 // 2]
         found.append(Seen(f"{name}/{number}", label, name, (p[0], p[1]), features))
     for number in range(2):
         far = (rng.normal(size=8).astype(np.float32) + 30, rng.normal(size=6).astype(np.float32))
