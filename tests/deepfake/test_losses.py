@@ -6,9 +6,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from deepfake.errors import DeepfakeError
-from deepfake.feature_losses import AlignmentUniformity
+from deepfake.feature_losses import AlignmentUniformity, AMSoftmax, SupervisedContrastive
 from deepfake.losses import BinaryCrossEntropy, FocalLoss
-from recipes.research.feature_losses import AMSoftmax, SupervisedContrastive
 
 LOGITS = torch.tensor([2.0, -1.0, 0.5, -3.0])
 LABELS = torch.tensor([1.0, 0.0, 0.0, 1.0])
