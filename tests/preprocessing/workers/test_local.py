@@ -55,7 +55,7 @@ def test_a_hanging_task_is_given_up() -> None:
 def test_leaving_early_ends_the_workers() -> None:
     outcomes = run_local(behave, ["a", "hang"], workers=2)
     assert next(outcomes).result == "A"
-    outcomes.close()  # type: ignore[attr-defined]
+    outcomes.close()
     # A child of this process that still runs would be listed.
     import multiprocessing
 
